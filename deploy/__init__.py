@@ -1,0 +1,1 @@
+"""The top floor: conversion as one step, and the command line."""

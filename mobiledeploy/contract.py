@@ -1,0 +1,160 @@
+"""The contract: what a model expects and returns, as data that travels inside every file.
+
+The same object is written as TFLite metadata, ONNX ``metadata_props`` and Core ML user-defined
+metadata, and read back from any of them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, Self
+
+from mobiledeploy.errors import InputError
+
+SCHEMA_VERSION = 1
+METADATA_KEY = "mobiledeploy.contract"
+
+Target = Literal["tflite", "onnx", "coreml"]
+TARGETS: tuple[Target, ...] = ("tflite", "onnx", "coreml")
+Precision = Literal["fp32", "fp16"]
+
+Task = Literal["image-classification", "image-segmentation", "object-detection", "embedding", "other"]
+Content = Literal["image", "logits", "probabilities", "features"]
+ResizeRule = Literal["short-side", "stretch"]
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+ChannelOrder = Literal["RGB", "BGR", "L"]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output of a file, as the file holds it.
+
+    Attributes:
+        name: tensor name in the file.
+        shape: static shape, batch first.
+        dtype: NumPy dtype name (``float32``, ``float16``, ``uint8``, ``int8``, ...).
+        layout: ``NHWC``, ``NCHW``, or empty where the axes have no such meaning.
+        content: what the values mean, empty if unknown.
+        scale: quantization scale; ``real = scale * (stored - zero_point)``; None if not quantized.
+        zero_point: stored value that stands for 0; None if not quantized.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    layout: Literal["NHWC", "NCHW", ""] = ""
+    content: Content | Literal[""] = ""
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What a caller does to an image before the model's input, in this order.
+
+    Resize by ``resize``, crop the centre to ``height`` x ``width``, order the channels, then
+    ``(pixel - mean) / std`` with pixels in 0..255.  ``mean`` 0 and ``std`` 1 mean raw pixels.
+    ``mobiledeploy.preprocessing`` is the one implementation.
+
+    Attributes:
+        height, width: size of the model's input, pixels.
+        resize: ``short-side`` keeps the aspect ratio and brings the short side to ``resize_to``;
+            ``stretch`` resizes straight to ``height`` x ``width``.
+        resize_to: short side before the crop, pixels (ignored by ``stretch``).
+        interpolation: filter of the resize (with antialiasing, as Pillow does it).
+        channels: channel order of the model's input.
+        mean, std: per channel, in pixel units 0..255.
+    """
+
+    height: int
+    width: int
+    resize: ResizeRule = "short-side"
+    resize_to: int = 0
+    interpolation: Interpolation = "bilinear"
+    channels: ChannelOrder = "RGB"
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+    def raw_pixels(self) -> Self:
+        """The same geometry for a model that takes pixels and normalises inside."""
+        zeros, ones = tuple(0.0 for _ in self.mean), tuple(1.0 for _ in self.std)
+        return replace(self, mean=zeros, std=ones)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a file came from; holds no time, so that the same input gives the same bytes.
+
+    Attributes:
+        model: reference that was converted, for example ``mobilenet_v2`` or ``timm:lcnet_050``.
+        weights: file name or origin of the weights, ``random`` where they were not trained.
+        weights_sha256: sha256 of the weights file, empty if there was none.
+        licence: licence of the weights where known (SPDX).
+        tools: (package, version) pairs that made the file.
+    """
+
+    model: str = ""
+    weights: str = ""
+    weights_sha256: str = ""
+    licence: str = ""
+    tools: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """Tensors, preprocessing, labels, task and provenance of one model file."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    task: Task = "other"
+    preprocessing: Preprocessing | None = None
+    labels: tuple[str, ...] = ()
+    provenance: Provenance = field(default_factory=Provenance)
+
+    def to_json(self) -> str:
+        """One line of JSON with sorted keys; equal contracts give equal text."""
+        data = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str = "contract") -> Contract:
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            InputError: the text is no contract, or one of a newer version.
+        """
+        try:
+            data = json.loads(text)
+            version = data.pop("schema_version")
+            if version > SCHEMA_VERSION:
+                raise InputError(
+                    f"the contract has version {version}, this mobiledeploy reads up to {SCHEMA_VERSION}",
+                    where=where,
+                    hint="Upgrade mobiledeploy",
+                )
+            preprocessing = data.pop("preprocessing")
+            return cls(
+                inputs=tuple(_build(TensorSpec, item) for item in data.pop("inputs")),
+                outputs=tuple(_build(TensorSpec, item) for item in data.pop("outputs")),
+                preprocessing=_build(Preprocessing, preprocessing) if preprocessing else None,
+                labels=tuple(data.pop("labels")),
+                provenance=_build(Provenance, data.pop("provenance")),
+                task=data.pop("task"),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"the contract cannot be read ({error})",
+                where=where,
+                hint="The file was edited or damaged: convert it again",
+            ) from error
+
+
+def _build(kind: type[Any], data: dict[str, Any]) -> Any:
+    """A frozen dataclass from JSON: lists become tuples, unknown keys are ignored."""
+    known = {item.name for item in fields(kind)}
+    return kind(**{key: _freeze(value) for key, value in data.items() if key in known})
+
+
+def _freeze(value: Any) -> Any:
+    return tuple(_freeze(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,32 @@
+"""What every conversion starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mobiledeploy.contract import Preprocessing, Provenance, Task
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class SourceModel:
+    """A PyTorch model in eval mode with what a file has to say about it.
+
+    Attributes:
+        module: the model, in eval mode; takes float32 tensors, images as NCHW.
+        example_input: one tensor per input, batch 1, as the model takes them.
+        task: what the outputs are for.
+        preprocessing: from image to input; None if the input is no image.
+        labels: class names in output order; empty if unknown.
+        provenance: reference, weights and licence (tools are added when a file is written).
+    """
+
+    module: torch.nn.Module
+    example_input: tuple[torch.Tensor, ...]
+    task: Task = "other"
+    preprocessing: Preprocessing | None = None
+    labels: tuple[str, ...] = ()
+    provenance: Provenance = Provenance()

@@ -1,0 +1,1 @@
+"""MobileNets as PyTorch modules, and where their weights come from."""

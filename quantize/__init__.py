@@ -1,0 +1,1 @@
+"""Int8 post-training quantization (the next release; nothing here yet)."""

@@ -1,0 +1,1 @@
+"""Run a converted file, and read what it really holds; never imports torch."""
