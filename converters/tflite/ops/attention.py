@@ -1,0 +1,42 @@
+"""Scaled dot-product attention."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from mobiledeploy.converters.tflite.lowering import Lowering, Operand, Refused, Value, lowers
+from mobiledeploy.converters.tflite.ops.activation import softmax
+from mobiledeploy.converters.tflite.ops.arithmetic import binary, where
+from mobiledeploy.converters.tflite.ops.matmul import matmul
+from mobiledeploy.converters.tflite.ops.shape import transpose
+
+
+@lowers("scaled_dot_product_attention.default")
+def attention(
+    lo: Lowering,
+    query: Value,
+    key: Value,
+    value: Value,
+    mask: Operand | None = None,
+    dropout: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Value:
+    """``softmax(q k^T * scale + mask) v`` (torch.nn.functional.scaled_dot_product_attention)."""
+    if enable_gqa:
+        raise Refused("grouped-query attention", "repeat the keys and values over the groups")
+    factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    # The smaller operand is scaled: one pass over the query instead of one over the scores.
+    scores = matmul(lo, binary(lo, "MUL", query, factor), transpose(lo, key, -2, -1))
+    if is_causal:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+    if mask is not None:
+        if mask.dtype in (torch.bool, "bool"):
+            scores = where(lo, mask, scores, torch.tensor(torch.finfo(torch.float32).min))
+        else:
+            scores = binary(lo, "ADD", scores, mask)
+    lo.overload = "aten.softmax.int"
+    return matmul(lo, softmax(lo, scores, -1), value)
