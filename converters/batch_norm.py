@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
+
+from mobiledeploy.converters.nodes import operand
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -18,6 +20,8 @@ _OUTPUT_AXIS = {
     "aten.linear.default": 0,
     "aten.conv_transpose2d.input": 1,
 }
+# Place of ``groups`` among a transposed convolution's arguments.
+_GROUPS_OF_TRANSPOSED = 6
 
 
 def fold_batch_norm(program: ExportedProgram) -> ExportedProgram:
@@ -40,32 +44,33 @@ def fold_batch_norm(program: ExportedProgram) -> ExportedProgram:
 
 
 def _can_fold(norm: Node, names: dict[str, str]) -> bool:
-    layer, gamma, beta = norm.args[:3]
-    if str(layer.target) not in _OUTPUT_AXIS or len(layer.users) != 1 or beta is None or gamma is None:
+    layer = operand(norm, 0)
+    if str(layer.target) not in _OUTPUT_AXIS or len(layer.users) != 1:
         return False
-    if norm.args[5]:
+    if norm.args[1] is None or norm.args[2] is None or norm.args[5]:
         return False
-    if str(layer.target) == "aten.conv_transpose2d.input" and len(layer.args) > 6 and layer.args[6] != 1:
+    grouped = len(layer.args) > _GROUPS_OF_TRANSPOSED and layer.args[_GROUPS_OF_TRANSPOSED] != 1
+    if str(layer.target) == "aten.conv_transpose2d.input" and grouped:
         return False
-    owned = [layer.args[1], beta, *_bias(layer)]
+    owned = [operand(layer, 1), operand(norm, 2), *_bias(layer)]
     return all(item.name in names and len(item.users) == 1 for item in owned)
 
 
 def _bias(layer: Node) -> list[Node]:
-    return [layer.args[2]] if len(layer.args) > 2 and layer.args[2] is not None else []
+    return [operand(layer, 2)] if len(layer.args) > 2 and layer.args[2] is not None else []
 
 
 def _fold(norm: Node, names: dict[str, str], state: dict[str, torch.Tensor]) -> None:
-    layer, *statistics = norm.args[:5]
-    gamma, beta, mean, variance = (state[names[item.name]].double() for item in statistics)
-    scale = gamma / torch.sqrt(variance + norm.args[7])
+    layer = operand(norm, 0)
+    gamma, beta, mean, variance = (state[names[operand(norm, index).name]].double() for index in range(1, 5))
+    scale = gamma / torch.sqrt(variance + cast("float", norm.args[7]))
     bias = _bias(layer)
     shift = beta + (-mean + (state[names[bias[0].name]].double() if bias else 0)) * scale
-    weight_name = names[layer.args[1].name]
+    weight_name = names[operand(layer, 1).name]
     weight = state[weight_name]
     shape = [1] * weight.dim()
     shape[_OUTPUT_AXIS[str(layer.target)]] = -1
-    holder = bias[0] if bias else norm.args[2]
+    holder = bias[0] if bias else operand(norm, 2)
     state[weight_name] = _like(weight, weight.double() * scale.reshape(shape))
     state[names[holder.name]] = _like(weight, shift)
     layer.args = (*layer.args[:2], holder, *layer.args[3:])

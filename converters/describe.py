@@ -32,8 +32,12 @@ def describe(source: SourceModel, program: ExportedProgram, target: Target) -> C
     image = source.preprocessing is not None
     return Contract(
         inputs=tuple(
-            _spec("image" if image and index == 0 else node.name, node.meta["val"], target,
-                  "image" if image and index == 0 else "")
+            _spec(
+                "image" if image and index == 0 else node.name,
+                node.meta["val"],
+                target,
+                "image" if image and index == 0 else "",
+            )
             for index, node in enumerate(inputs)
         ),
         outputs=tuple(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mobiledeploy.converters.batch_norm import fold_batch_norm
 from mobiledeploy.converters.functional import functional
+from mobiledeploy.converters.inline_regions import inline_regions
 from mobiledeploy.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -43,7 +44,16 @@ def export(source: SourceModel) -> ExportedProgram:
                 hint="Remove data-dependent control flow from forward()",
             ) from error
         program._state_dict = dict(program.state_dict)
-        return fold_batch_norm(functional(program))
+        return _renamed_outputs(fold_batch_norm(functional(inline_regions(program))))
+
+
+def _renamed_outputs(program: ExportedProgram) -> ExportedProgram:
+    """The signature's outputs called as the nodes that now make them."""
+    results = next(node for node in program.graph.nodes if node.op == "output").args[0]
+    for spec, node in zip(program.graph_signature.output_specs, results, strict=True):
+        if hasattr(node, "name"):
+            spec.arg.name = node.name
+    return program
 
 
 def _name(source: SourceModel) -> str:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from mobiledeploy.converters.nodes import operand
+
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
     from torch.fx import Node
@@ -20,9 +22,10 @@ def functional(program: ExportedProgram) -> ExportedProgram:
     place = {node: index for index, node in enumerate(program.graph.nodes)}
     writers = [node for node in place if _is_mutable(node)]
     if any(_has_views(node) for node in writers):
-        return program.run_decompositions({})
+        whole: ExportedProgram = program.run_decompositions({})
+        return whole
     for writer in writers:
-        written = writer.args[0]
+        written = operand(writer, 0)
         for reader in list(written.users):
             if place[reader] > place[writer]:
                 reader.replace_input_with(written, writer)
@@ -30,11 +33,11 @@ def functional(program: ExportedProgram) -> ExportedProgram:
 
 
 def _is_mutable(node: Node) -> bool:
-    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+    return isinstance(node.target, torch._ops.OpOverload) and bool(node.target._schema.is_mutable)
 
 
 def _has_views(writer: Node) -> bool:
-    written = writer.args[0]
+    written = operand(writer, 0)
     return _is_view(written) or written.op == "placeholder" or any(_is_view(user) for user in written.users)
 
 

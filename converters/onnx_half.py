@@ -34,6 +34,7 @@ class _Conversion:
         self.float, self.half = int(TensorProto.FLOAT), int(TensorProto.FLOAT16)
         self.graph = model.graph
         self.opset = next(item.version for item in model.opset_import if not item.domain)
+        self.outputs = {info.name for info in self.graph.output}
         self.weights = {item.name: item for item in self.graph.initializer if item.data_type == self.float}
         self.stored: dict[str, onnx.TensorProto] = {}
         infos = (*self.graph.input, *self.graph.value_info, *self.graph.output)
@@ -43,20 +44,20 @@ class _Conversion:
         self.nodes: list[onnx.NodeProto] = []
 
     def run(self) -> None:
-        outputs = {info.name for info in self.graph.output}
         for node in self.graph.node:
-            self._convert(node, outputs)
+            self._convert(node)
+        for info in self.graph.output:
+            if info.name in self.weights:
+                self._weight(info.name, self.float)
         others = [item for item in self.graph.initializer if item.name not in self.weights]
-        for field, items in ((self.graph.node, self.nodes), (self.graph.initializer, others)):
-            copies = list(items)
-            del field[:]
-            field.extend(copies)
-        self.graph.initializer.extend(self.stored.values())
+        del self.graph.node[:], self.graph.initializer[:]
+        self.graph.node.extend(self.nodes)
+        self.graph.initializer.extend([*others, *self.stored.values()])
         for info in self.graph.value_info:
             if info.name in self.types:
                 info.type.tensor_type.elem_type = self.types[info.name]
 
-    def _convert(self, node: onnx.NodeProto, graph_outputs: set[str]) -> None:
+    def _convert(self, node: onnx.NodeProto) -> None:
         from onnx import defs
 
         if node.domain or any(attribute.HasField("g") for attribute in node.attribute):
@@ -77,8 +78,8 @@ class _Conversion:
             formal = schema.outputs[min(index, len(schema.outputs) - 1)]
             if name not in self.types or _HALF not in formal.types:
                 continue
-            if name in graph_outputs:
-                node.output[index] = f"{name}_half"
+            if name in self.outputs:
+                node.output[index] = self._variant(name, self.half)
                 self._cast(node.output[index], name, self.float)
             self.types[node.output[index]] = self.half
 
@@ -88,7 +89,7 @@ class _Conversion:
             return self._weight(name, wanted)
         if self.types.get(name, wanted) == wanted:
             return name
-        cast = f"{name}_{'half' if wanted == self.half else 'float'}"
+        cast = self._variant(name, wanted)
         if cast not in self.types:
             self._cast(name, cast, wanted)
         return cast
@@ -101,12 +102,18 @@ class _Conversion:
 
     def _weight(self, name: str, wanted: int) -> str:
         """A weight is stored once for each type that it is read in, almost always only as half."""
-        stored = name if wanted == self.half else f"{name}_float"
+        usual = self.float if name in self.outputs else self.half
+        stored = name if wanted == usual else self._variant(name, wanted)
         if stored not in self.stored:
-            tensor = _halve(self.weights[name]) if wanted == self.half else self.weights[name]
+            tensor = type(self.weights[name])()
+            tensor.CopyFrom(_halve(self.weights[name]) if wanted == self.half else self.weights[name])
             tensor.name = stored
             self.stored[stored] = tensor
         return stored
+
+    def _variant(self, name: str, wanted: int) -> str:
+        """Name of the same tensor in the other type; no PyTorch name has a slash."""
+        return f"{name}/{'half' if wanted == self.half else 'float'}"
 
 
 def _halve(tensor: onnx.TensorProto) -> onnx.TensorProto:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from mobiledeploy.converters.nodes import module_path
 from mobiledeploy.errors import EnvironmentProblem, Refusal, RefusedError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -77,18 +78,12 @@ def _failed_node(program: torch.export.ExportedProgram, causes: list[BaseExcepti
 def _refusal(node: torch.fx.Node, reason: str) -> Refusal:
     return Refusal(
         node=node.name,
-        module=_module(node),
+        module=module_path(node),
         op=str(node.target),
         shape=_shape(node),
         reason=reason,
         next_step=_NEXT_STEP,
     )
-
-
-def _module(node: torch.fx.Node) -> str:
-    stack = node.meta.get("nn_module_stack") or {}
-    innermost = list(stack.values())[-1:]
-    return str(innermost[0][0]) if innermost else ""
 
 
 def _shape(node: torch.fx.Node) -> tuple[int, ...]:

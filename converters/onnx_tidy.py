@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -74,10 +74,12 @@ def _pool_means(graph: onnx.GraphProto) -> None:
 
 
 def _drop_unused(graph: onnx.GraphProto) -> None:
-    read = {name for node in graph.node for name in node.input} | {tensor.name for tensor in graph.output}
-    made = {name for node in graph.node for name in node.output} - {tensor.name for tensor in graph.output}
+    results = {tensor.name for tensor in graph.output}
+    read = {name for inner in _graphs(graph) for node in inner.node for name in node.input}
+    read |= {tensor.name for inner in _graphs(graph) for tensor in inner.output}
+    made = {name for node in graph.node for name in node.output}
     _keep(graph.initializer, read)
-    _keep(graph.value_info, made)
+    _keep(graph.value_info, made - results)
 
 
 def _keep(tensors: Any, names: set[str]) -> None:
@@ -109,35 +111,43 @@ def _name_tensors(graph: onnx.GraphProto, inputs: Sequence[str], outputs: Sequen
     """Give inputs and outputs their names; whatever else had one of these names moves aside."""
     names = {tensor.name: name for tensor, name in zip(graph.input, inputs, strict=True)}
     names |= {tensor.name: name for tensor, name in zip(graph.output, outputs, strict=True)}
-    taken = {*inputs, *outputs, *_names(graph)}
-    for clash in sorted({*inputs, *outputs} - names.keys()):
-        if clash in _names(graph):
-            fresh = f"{clash}_inner"
-            while fresh in taken:
-                fresh += "_"
-            taken.add(fresh)
-            names[clash] = fresh
-    rename(graph, lambda name: names.get(name, name))
+    taken = {name for inner in _graphs(graph) for name in _names(inner)}
+    for clash in sorted(({*inputs, *outputs} & taken) - names.keys()):
+        fresh = f"{clash}_inner"
+        while fresh in taken:
+            fresh += "_"
+        names[clash] = fresh
+    for inner in _graphs(graph):
+        for node in inner.node:
+            for slots in (node.input, node.output):
+                slots[:] = [names.get(name, name) for name in slots]
+        for tensor in _tensors(inner):
+            tensor.name = names.get(tensor.name, tensor.name)
 
 
 def _names(graph: onnx.GraphProto) -> set[str]:
-    return {name for node in graph.node for name in node.output} | {item.name for item in graph.initializer}
-
-
-def rename(graph: onnx.GraphProto, new_name: Callable[[str], str]) -> None:
-    """Rename every tensor of the graph, all at once."""
-    for node in graph.node:
-        for names in (node.input, node.output):
-            names[:] = [new_name(name) for name in names]
-    tensors: Iterable[Any] = (*graph.input, *graph.output, *graph.initializer, *graph.value_info)
-    for tensor in tensors:
-        tensor.name = new_name(tensor.name)
+    made = {name for node in graph.node for name in node.output}
+    return made | {tensor.name for tensor in _tensors(graph)}
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    graph = model.graph
-    tensors: tuple[Any, ...] = (*graph.input, *graph.output, *graph.initializer, *graph.value_info)
-    for item in (model, graph, *graph.node, *tensors):
+    model.graph.name = "main"
+    items: list[Any] = [model]
+    for graph in _graphs(model.graph):
+        items += [graph, *graph.node, *_tensors(graph)]
+    for item in items:
         item.ClearField("metadata_props")
         item.ClearField("doc_string")
-    graph.name = "main"
+
+
+def _tensors(graph: onnx.GraphProto) -> tuple[Any, ...]:
+    return (*graph.input, *graph.output, *graph.initializer, *graph.value_info)
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """The graph, then the branches and loop bodies in it."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _graphs(attribute.g)

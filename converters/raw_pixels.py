@@ -30,14 +30,18 @@ def raw_pixels(source: SourceModel) -> SourceModel:
             hint="Give preprocessing, or use --input-dtype float32",
         )
 
+    mean, deviation = rule.mean, rule.std
+
     class RawPixels(torch.nn.Module):
+        mean: torch.Tensor
+        inverse_std: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.model = source.module
-            deviation = torch.tensor(rule.std, dtype=torch.float64).reshape(1, -1, 1, 1)
-            mean = torch.tensor(rule.mean, dtype=torch.float64).reshape(1, -1, 1, 1)
-            self.register_buffer("mean", mean.float())
-            self.register_buffer("inverse_std", (1 / deviation).float())
+            self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1))
+            inverse = 1 / torch.tensor(deviation, dtype=torch.float64)
+            self.register_buffer("inverse_std", inverse.float().reshape(1, -1, 1, 1))
 
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             result: torch.Tensor = self.model((pixels.to(torch.float32) - self.mean) * self.inverse_std)

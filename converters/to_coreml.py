@@ -7,6 +7,7 @@ package that has the same bytes each time.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobiledeploy.contract import METADATA_KEY, Contract, Precision, TensorSpec
+from mobiledeploy.converters.nodes import module_path
 from mobiledeploy.errors import (
     EnvironmentProblem,
     InputError,
@@ -42,7 +44,9 @@ _AUTHOR = "com.apple.CoreML"
 _COLOURS = {"RGB": "RGB", "BGR": "BGR", "L": "GRAYSCALE"}
 
 
-def write(program: torch.export.ExportedProgram, contract: Contract, precision: Precision, path: Path) -> None:
+def write(
+    program: torch.export.ExportedProgram, contract: Contract, precision: Precision, path: Path
+) -> None:
     """Write ``program`` as an ML Program package (a folder) at exactly ``path``.
 
     The lowest deployment target of ``DEPLOYMENT_TARGETS`` that can express the program is taken; the
@@ -68,7 +72,7 @@ def write(program: torch.export.ExportedProgram, contract: Contract, precision: 
     """
     with _quiet(), tempfile.TemporaryDirectory() as scratch:
         _check(program, contract, path)
-        program = _prepare(program, path)
+        program = _prepare(program, contract, path)
         spec, weights = _convert(program, contract, precision, Path(scratch) / "model.mlpackage", path)
         _describe(spec, contract)
         _write_package(spec.SerializeToString(deterministic=True), weights, path)
@@ -105,25 +109,75 @@ def _check(program: torch.export.ExportedProgram, contract: Contract, path: Path
         ("outputs", signature.user_outputs, contract.outputs),
     ):
         if len(found) != len(said):
-            raise InputError(f"the program has {len(found)} {word}, its contract {len(said)}", where=str(path))
+            raise InputError(
+                f"the program has {len(found)} {word}, its contract {len(said)}", where=str(path)
+            )
 
 
-def _prepare(program: torch.export.ExportedProgram, path: Path) -> torch.export.ExportedProgram:
-    """The program in operations that coremltools knows, without in-place ones."""
-    if program.dialect != "ATEN":
-        program = program.run_decompositions({})
+def _prepare(
+    program: torch.export.ExportedProgram, contract: Contract, path: Path
+) -> torch.export.ExportedProgram:
+    """A copy of the program as coremltools takes it: nothing in place, only operations that it knows."""
+    from mobiledeploy.converters.functional import functional
+
+    program = functional(_copied(program))
+    _flatten_to_reshape(program)
     unknown = _unknown(program)
     if unknown:
         from torch.export import default_decompositions
 
         table = default_decompositions()
-        parts = {node.target: table[node.target] for node in unknown if node.target in table}
-        if parts:
-            program = program.run_decompositions(parts)
-            unknown = _unknown(program)
+        program = program.run_decompositions(
+            {node.target: table[node.target] for node in unknown if node.target in table}
+        )
+        unknown = _unknown(program)
     if unknown:
         raise RefusedError(tuple(_refusal(node) for node in unknown), where=str(path))
+    _pixels_to_float(program, contract)
     return program
+
+
+def _copied(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """The program with a graph of its own, under the dialect's name that coremltools asks for.
+
+    It asks for ATEN because programs of the other dialect may write in place, which ``functional``
+    rules out; tracing the program anew to rename it takes longer than converting it.
+    """
+    import torch
+    from torch._export.verifier import Verifier
+
+    own = copy.copy(program)
+    graph = copy.deepcopy(program.graph)
+    # A copy renames what is called like a Python builtin (``input``), and the signature goes by name.
+    for theirs, ours in zip(program.graph.nodes, graph.nodes, strict=True):
+        ours.name = theirs.name
+    own._graph_module = torch.fx.GraphModule(program.graph_module, graph)
+    own._verifiers = [Verifier]
+    return own
+
+
+def _flatten_to_reshape(program: torch.export.ExportedProgram) -> None:
+    """Before: ``flatten(x, 1)``.  After: ``reshape(x, [1, 1280])``; coremltools knows only the latter."""
+    import torch
+
+    aten = torch.ops.aten
+    for node in program.graph.find_nodes(op="call_function", target=aten.flatten.using_ints):
+        node.target = aten.reshape.default
+        node.args, node.kwargs = (node.all_input_nodes[0], list(node.meta["val"].shape)), {}
+
+
+def _pixels_to_float(program: torch.export.ExportedProgram, contract: Contract) -> None:
+    """Declare uint8 image inputs as float32.
+
+    An ML Program sees an image input as float pixels 0..255, so that the program's own cast of them
+    has nothing left to do.
+    """
+    import torch
+
+    wanted = dict(zip(program.graph_signature.user_inputs, map(_is_pixels, contract.inputs), strict=True))
+    for node in program.graph.find_nodes(op="placeholder"):
+        if wanted.get(node.name):
+            node.meta["val"] = node.meta["val"].to(torch.float32)
 
 
 def _unknown(program: torch.export.ExportedProgram) -> list[torch.fx.Node]:
@@ -136,19 +190,15 @@ def _unknown(program: torch.export.ExportedProgram) -> list[torch.fx.Node]:
 
 def _operation(node: torch.fx.Node) -> str:
     """``aten::relu`` of an overload, the plain name of a Python function."""
-    import torch
-
-    if isinstance(node.target, torch._ops.OpOverload):
-        return str(node.target.name())
-    return str(getattr(node.target, "__name__", node.target))
+    target: Any = node.target
+    return str(target.name() if hasattr(target, "name") else target.__name__)
 
 
 def _refusal(node: torch.fx.Node) -> Refusal:
-    modules = [path for path, _ in node.meta.get("nn_module_stack", {}).values()]
     shapes = [tuple(item.meta["val"].shape) for item in node.all_input_nodes if _has_shape(item)]
     return Refusal(
         node=node.name,
-        module=modules[-1] if modules else "",
+        module=module_path(node),
         op=str(node.target),
         shape=shapes[0] if shapes else (),
         reason="coremltools has no translation for it",
@@ -178,15 +228,14 @@ def _convert(
         inputs = [_input_type(item, contract) for item in contract.inputs]
         outputs = [_output_type(item) for item in contract.outputs]
         try:
-            with _pixels_as_float(program, contract):
-                model = ct.convert(
-                    program,
-                    inputs=inputs,
-                    outputs=outputs,
-                    classifier_config=_classifier(contract),
-                    minimum_deployment_target=ct.target[names[0]],
-                    **options,
-                )
+            model = ct.convert(
+                program,
+                inputs=inputs,
+                outputs=outputs,
+                classifier_config=_classifier(contract),
+                minimum_deployment_target=ct.target[names[0]],
+                **options,
+            )
             return model.get_spec(), package / "Data" / _AUTHOR / "weights" / "weight.bin"
         except Exception as error:
             names = _later_targets(str(error), names)
@@ -227,27 +276,6 @@ def _output_type(spec: TensorSpec) -> Any:
 
     whole = np.issubdtype(np.dtype(spec.dtype), np.integer)
     return _coremltools().TensorType(name=spec.name, dtype=np.int32 if whole else np.float32)
-
-
-@contextmanager
-def _pixels_as_float(program: torch.export.ExportedProgram, contract: Contract) -> Iterator[None]:
-    """Declare uint8 image inputs as float32 while coremltools reads the program.
-
-    An ML Program sees an image input as float pixels 0..255, so that the program's own cast of them
-    has nothing left to do.
-    """
-    import torch
-
-    wanted = dict(zip(program.graph_signature.user_inputs, map(_is_pixels, contract.inputs), strict=True))
-    nodes = [node for node in program.graph.nodes if node.op == "placeholder" and wanted.get(node.name)]
-    values = [node.meta["val"] for node in nodes]
-    try:
-        for node, value in zip(nodes, values, strict=True):
-            node.meta["val"] = value.to(torch.float32)
-        yield
-    finally:
-        for node, value in zip(nodes, values, strict=True):
-            node.meta["val"] = value
 
 
 def _classifier(contract: Contract) -> Any:

@@ -18,6 +18,7 @@ METADATA_KEY = "mobiledeploy.contract"
 Target = Literal["tflite", "onnx", "coreml"]
 TARGETS: tuple[Target, ...] = ("tflite", "onnx", "coreml")
 Precision = Literal["fp32", "fp16"]
+InputDtype = Literal["float32", "uint8"]
 
 Task = Literal["image-classification", "image-segmentation", "object-detection", "embedding", "other"]
 Content = Literal["image", "logits", "probabilities", "features"]

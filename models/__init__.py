@@ -1,1 +1,9 @@
-"""MobileNets as PyTorch modules, and where their weights come from."""
+"""MobileNets as PyTorch modules, and where their weights come from.  Importing it imports no torch."""
+
+from __future__ import annotations
+
+from mobiledeploy.models.references import load
+from mobiledeploy.models.weights import Weights
+from mobiledeploy.models.zoo import DEFAULT_MODEL, Listing, ZooEntry, catalogue, entries
+
+__all__ = ["DEFAULT_MODEL", "Listing", "Weights", "ZooEntry", "catalogue", "entries", "load"]

@@ -28,7 +28,7 @@ def decompose(node: Node) -> tuple[Graph, int] | None:
     leaves, spec = pytree.tree_flatten(arguments)
     tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
     known = set(lowerable())
-    table = {op: rule for op, rule in core_aten_decompositions().items() if str(op) not in known}
+    table = {op: rule for op, rule in dict(core_aten_decompositions()).items() if str(op) not in known}
 
     def call(*values: torch.Tensor) -> Any:
         remaining = iter(values)

@@ -30,8 +30,22 @@ _OPTIONS = {
     "TOPK_V2": "TopKV2Options",
 }
 _WITHOUT_OPTIONS = frozenset(
-    {"CEIL", "ELU", "FLOOR", "LOG", "LOGISTIC", "PRELU", "RELU", "RELU6", "RELU_N1_TO_1", "ROUND", "RSQRT", "SIN",
-     "SQRT", "TANH"}
+    {
+        "CEIL",
+        "ELU",
+        "FLOOR",
+        "LOG",
+        "LOGISTIC",
+        "PRELU",
+        "RELU",
+        "RELU6",
+        "RELU_N1_TO_1",
+        "ROUND",
+        "RSQRT",
+        "SIN",
+        "SQRT",
+        "TANH",
+    }
 )
 # A buffer's bytes start at a multiple of this, as the schema's force_align demands.
 _ALIGNMENT = 16
@@ -47,7 +61,6 @@ def serialise(graph: Graph, description: str, metadata: dict[str, bytes]) -> byt
         metadata: name -> bytes, stored as the model's metadata buffers.
     """
     import flatbuffers
-    import numpy as np
     from ai_edge_litert import schema_py_generated as schema
 
     class AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
@@ -129,9 +142,7 @@ def _tensor(schema: Any, tensor: Tensor, buffers: _Buffers) -> Any:
     return packed
 
 
-def _operator(
-    schema: Any, op: Operator, index: dict[Tensor, int], codes: dict[tuple[str, int], int]
-) -> Any:
+def _operator(schema: Any, op: Operator, index: dict[Tensor, int], codes: dict[tuple[str, int], int]) -> Any:
     packed = schema.OperatorT()
     packed.opcodeIndex = codes.setdefault((op.kind, operator_version(op)), len(codes))
     packed.inputs = [-1 if tensor is None else index[tensor] for tensor in op.inputs]

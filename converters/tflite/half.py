@@ -6,7 +6,13 @@ from mobiledeploy.converters.tflite.graph import Graph, Operator, Tensor
 from mobiledeploy.errors import UnsupportedError
 
 # Where an operator has its weights (and its bias behind them).
-_WEIGHT_INPUT = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1, "TRANSPOSE_CONV": 1, "BATCH_MATMUL": 1}
+_WEIGHT_INPUT = {
+    "CONV_2D": 1,
+    "DEPTHWISE_CONV_2D": 1,
+    "FULLY_CONNECTED": 1,
+    "TRANSPOSE_CONV": 1,
+    "BATCH_MATMUL": 1,
+}
 # Other constants are halved from this size on; below lie epsilons and factors, which must keep their range.
 _LARGE = 1024
 

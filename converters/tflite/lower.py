@@ -13,7 +13,7 @@ from torch.fx import Graph as FxGraph
 from torch.fx import Node
 
 from mobiledeploy.contract import Contract
-from mobiledeploy.converters.module_path import module_path
+from mobiledeploy.converters.nodes import module_path
 from mobiledeploy.converters.tflite import layout
 from mobiledeploy.converters.tflite.decompose import decompose
 from mobiledeploy.converters.tflite.graph import Graph, Tensor
@@ -68,7 +68,9 @@ def _bind_inputs(program: ExportedProgram, lo: Lowering, contract: Contract) -> 
 def _stored_constant(program: ExportedProgram, name: str) -> torch.Tensor:
     found = program.state_dict.get(name, program.constants.get(name))
     if not isinstance(found, torch.Tensor):
-        raise InputError(f"constant '{name}' is no tensor", where="exported program", hint="Keep weights in parameters")
+        raise InputError(
+            f"constant '{name}' is no tensor", where="exported program", hint="Keep weights in parameters"
+        )
     return found.detach()
 
 
@@ -122,7 +124,12 @@ class _Walk:
         except Refused as refusal:
             self.refusals.append(
                 Refusal(
-                    node.name, self.lo.module, str(target), _first_shape(arguments), str(refusal), refusal.next_step
+                    node.name,
+                    self.lo.module,
+                    str(target),
+                    _first_shape(arguments),
+                    str(refusal),
+                    refusal.next_step,
                 )
             )
             return _stand_in(self.lo, node.meta.get("val"))
@@ -133,7 +140,9 @@ class _Walk:
             return target(*arguments, **keywords)
         name = getattr(target, "__name__", str(target))
         self.refusals.append(
-            Refusal(node.name, self.lo.module, name, (), "it is no ATen operation", "remove it from forward()")
+            Refusal(
+                node.name, self.lo.module, name, (), "it is no ATen operation", "remove it from forward()"
+            )
         )
         return _stand_in(self.lo, node.meta.get("val"))
 
@@ -172,7 +181,9 @@ def _positional(target: torch._ops.OpOverload, arguments: Any, keywords: dict[st
     """Arguments in the schema's order, defaults filled in."""
     bound = list(arguments)
     for argument in target._schema.arguments[len(arguments) :]:
-        bound.append(keywords.get(argument.name, argument.default_value if argument.has_default_value() else None))
+        bound.append(
+            keywords.get(argument.name, argument.default_value if argument.has_default_value() else None)
+        )
     return bound
 
 

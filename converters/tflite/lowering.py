@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -71,14 +71,15 @@ class Value:
 Operand = Value | torch.Tensor
 Result = Value | tuple[Value, ...]
 Lowerer = Callable[..., Result]
+Function = TypeVar("Function", bound=Lowerer)
 
 _REGISTRY: dict[str, Lowerer] = {}
 
 
-def lowers(*overloads: str) -> Callable[[Lowerer], Lowerer]:
+def lowers(*overloads: str) -> Callable[[Function], Function]:
     """Register a lowering for ATen overloads, for example ``"relu.default"``."""
 
-    def register(function: Lowerer) -> Lowerer:
+    def register(function: Function) -> Function:
         _REGISTRY.update({f"aten.{name}": function for name in overloads})
         return function
 
@@ -261,4 +262,3 @@ def _size(shape: Axes, axes: Sequence[int]) -> int:
     for axis in axes:
         size *= shape[axis]
     return size
-

@@ -127,8 +127,8 @@ def _image_range(spec: TensorSpec, rule: Preprocessing) -> tuple[tuple[float, ..
     if spec.dtype in _STORED_RANGES:
         low, high = _STORED_RANGES[spec.dtype]
         return (low,), (high,)
-    channels = list(zip(rule.mean, rule.std, strict=True))
-    return tuple((0 - mean) / std for mean, std in channels), tuple((255 - mean) / std for mean, std in channels)
+    ranges = [((0 - mean) / std, (255 - mean) / std) for mean, std in zip(rule.mean, rule.std, strict=True)]
+    return tuple(low for low, _ in ranges), tuple(high for _, high in ranges)
 
 
 def _features(builder: Builder) -> int:

@@ -9,13 +9,23 @@ from mobiledeploy.converters.tflite.graph import Graph, Operator
 # TFLite's ActivationFunctionType.
 _ACTIVATIONS = {"RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
 _TAKES_ACTIVATION = frozenset(
-    {"ADD", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "DIV", "FULLY_CONNECTED", "MAX_POOL_2D", "MUL", "SUB"}
+    {
+        "ADD",
+        "AVERAGE_POOL_2D",
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "DIV",
+        "FULLY_CONNECTED",
+        "MAX_POOL_2D",
+        "MUL",
+        "SUB",
+    }
 )
 
 
 def optimise(graph: Graph) -> None:
     """Run every pass until none changes the graph."""
-    while any([run(graph) for run in PASSES]):
+    while any(run(graph) for run in PASSES):
         pass
 
 
@@ -26,9 +36,18 @@ def fuse_activation(graph: Graph) -> bool:
     for op in graph.operators:
         source = op.inputs[0] if op.inputs else None
         maker = producers.get(source) if source is not None else None
-        if op.kind not in _ACTIVATIONS or source is None or maker is None or maker.kind not in _TAKES_ACTIVATION:
+        if (
+            op.kind not in _ACTIVATIONS
+            or source is None
+            or maker is None
+            or maker.kind not in _TAKES_ACTIVATION
+        ):
             continue
-        if "fusedActivationFunction" in maker.options or len(consumers[source]) > 1 or source in graph.outputs:
+        if (
+            "fusedActivationFunction" in maker.options
+            or len(consumers[source]) > 1
+            or source in graph.outputs
+        ):
             continue
         if not op.outputs[0].dtype.startswith("float"):
             continue

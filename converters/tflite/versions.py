@@ -42,4 +42,13 @@ def _is_grouped(op: Operator) -> bool:
 def _by_rank(kind: str, rank: int) -> int:
     if rank <= 4:
         return 1
-    return {"ADD": 4, "SUB": 4, "MUL": 6, "DIV": 2, "MAXIMUM": 3, "MINIMUM": 3, "SLICE": 5, "STRIDED_SLICE": 4}[kind]
+    return {
+        "ADD": 4,
+        "SUB": 4,
+        "MUL": 6,
+        "DIV": 2,
+        "MAXIMUM": 3,
+        "MINIMUM": 3,
+        "SLICE": 5,
+        "STRIDED_SLICE": 4,
+    }[kind]

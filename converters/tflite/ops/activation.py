@@ -41,7 +41,9 @@ for _name, _kind in _SAME_NAME.items():
 
 
 @lowers("clamp.default", "clamp_.default", "clamp.Tensor", "hardtanh.default", "hardtanh_.default")
-def clamp(lo: Lowering, x: Value, low: Scalar | Operand | None = None, high: Scalar | Operand | None = None) -> Value:
+def clamp(
+    lo: Lowering, x: Value, low: Scalar | Operand | None = None, high: Scalar | Operand | None = None
+) -> Value:
     if low == 0 and high is None:
         return lo.map("RELU", x)
     if low == 0 and high == 6:
@@ -103,7 +105,10 @@ def prelu(lo: Lowering, x: Value, weight: Operand) -> Value:
         raise Refused("PReLU with a computed slope")
     slope = weight.reshape(1, -1, *(1,) * (x.rank - 2)).expand(1, x.shape[1], *(1,) * (x.rank - 2))
     stored = slope.permute(x.order)[0]
-    return Value(lo.emit("PRELU", [x.tensor, lo.constant(stored, lo.parameter_name(weight))], x.tensor.shape, x.dtype), x.order)
+    return Value(
+        lo.emit("PRELU", [x.tensor, lo.constant(stored, lo.parameter_name(weight))], x.tensor.shape, x.dtype),
+        x.order,
+    )
 
 
 @lowers("softplus.default")
@@ -139,6 +144,16 @@ def _stored_last(lo: Lowering, x: Value, dim: int) -> Value:
     if x.order[-1] == axis:
         return x
     return lo.to_order(x, (*(a for a in x.order if a != axis), axis))
+
+
+@lowers("expm1.default")
+def expm1(lo: Lowering, x: Value) -> Value:
+    return binary(lo, "SUB", lo.map("EXP", x), 1.0)
+
+
+@lowers("log1p.default")
+def log1p(lo: Lowering, x: Value) -> Value:
+    return lo.map("LOG", binary(lo, "ADD", x, 1.0))
 
 
 @lowers("log2.default")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
 from mobiledeploy.converters.tflite import layout
@@ -19,7 +20,7 @@ def broadcast(lo: Lowering, operands: list[Operand]) -> tuple[list[Tensor], layo
     The largest run-time operand decides the order; constants are reordered here, others at run time.
     """
     shapes = [tuple(x.shape) for x in operands]
-    logical = tuple(torch.broadcast_shapes(*shapes))
+    logical = tuple(np.broadcast_shapes(*shapes))
     rank = len(logical)
     lead = max((x for x in operands if isinstance(x, Value)), key=lambda x: (x.rank, math.prod(x.shape)))
     order = _extend(lead.order, rank)
@@ -212,7 +213,14 @@ def masked_fill(lo: Lowering, x: Operand, mask: Operand, value: Scalar) -> Value
     return where(lo, mask, operand(value, x), x)
 
 
-_COMPARISONS = {"eq": "EQUAL", "ne": "NOT_EQUAL", "lt": "LESS", "le": "LESS_EQUAL", "gt": "GREATER", "ge": "GREATER_EQUAL"}
+_COMPARISONS = {
+    "eq": "EQUAL",
+    "ne": "NOT_EQUAL",
+    "lt": "LESS",
+    "le": "LESS_EQUAL",
+    "gt": "GREATER",
+    "ge": "GREATER_EQUAL",
+}
 
 
 def _comparison(name: str, kind: str) -> None:

@@ -37,8 +37,6 @@ def cat(lo: Lowering, operands: Sequence[Operand], dim: int = 0) -> Value:
 @lowers("stack.default")
 def stack(lo: Lowering, operands: Sequence[Operand], dim: int = 0) -> Value:
     """Each part with a new axis, joined over it."""
-    parts = [
-        unsqueeze(lo, x, dim) if isinstance(x, Value) else x.unsqueeze(dim) for x in operands
-    ]
+    parts = [unsqueeze(lo, x, dim) if isinstance(x, Value) else x.unsqueeze(dim) for x in operands]
     rank = len(parts[0].shape)
     return cat(lo, parts, dim % rank)

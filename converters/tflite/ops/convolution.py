@@ -31,9 +31,7 @@ def conv2d(
     kernel = [d * (k - 1) + 1 for k, d in zip(weight.shape[2:], dilation, strict=True)]
     before = _before(padding, kernel)
     out = lo.result_shape
-    windows = [
-        Window(x.shape[2 + i], out[2 + i], kernel[i], stride[i], before[i]) for i in range(2)
-    ]
+    windows = [Window(x.shape[2 + i], out[2 + i], kernel[i], stride[i], before[i]) for i in range(2)]
     image = lo.channels_last(x)
     unpadded = absorb_pad(lo, image, windows)
     source, mode = (unpadded, SAME) if unpadded else place_windows(lo, image, windows)
@@ -125,7 +123,9 @@ def conv_transpose2d(
     Several groups become one convolution each, joined by a CONCATENATION.
     """
     if isinstance(weight, Value) or isinstance(bias, Value):
-        raise Refused("a transposed convolution whose weights are computed at run time", "use constant weights")
+        raise Refused(
+            "a transposed convolution whose weights are computed at run time", "use constant weights"
+        )
     stride, padding, output_padding, dilation = map(_pair, (stride, padding, output_padding, dilation))
     if tuple(dilation) != (1, 1):
         weight = _dilate(weight, dilation)

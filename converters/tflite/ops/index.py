@@ -60,7 +60,9 @@ def _product(value: Value, axes: Sequence[int]) -> int:
 
 
 @lowers("topk.default")
-def topk(lo: Lowering, x: Value, k: int, dim: int = -1, largest: bool = True, ordered: bool = True) -> tuple[Value, Value]:
+def topk(
+    lo: Lowering, x: Value, k: int, dim: int = -1, largest: bool = True, ordered: bool = True
+) -> tuple[Value, Value]:
     if not largest or dim % x.rank != x.rank - 1:
         raise Refused("top-k of the smallest, or not over the last axis", "negate or permute first")
     source = lo.contiguous(x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from mobiledeploy.converters.tflite import layout
@@ -35,7 +36,12 @@ def linear(lo: Lowering, x: Value, weight: Operand, bias: Operand | None = None)
 @lowers("addmm.default", "addbmm.default", "baddbmm.default")
 def addmm(lo: Lowering, bias: Operand, x: Operand, y: Operand, beta: Scalar = 1, alpha: Scalar = 1) -> Value:
     """``beta * bias + alpha * x @ y``."""
-    if isinstance(x, Value) and isinstance(y, torch.Tensor) and isinstance(bias, torch.Tensor) and bias.dim() == 1:
+    if (
+        isinstance(x, Value)
+        and isinstance(y, torch.Tensor)
+        and isinstance(bias, torch.Tensor)
+        and bias.dim() == 1
+    ):
         return linear(lo, x, (alpha * y).t(), beta * bias)
     product = scaled(lo, matmul(lo, x, y), alpha)
     return binary(lo, "ADD", product, scaled(lo, bias, beta))
@@ -53,7 +59,7 @@ def matmul(lo: Lowering, x: Operand, y: Operand) -> Value:
     left, right = _lead(lo, left, rank), _lead(lo, right, rank)
     left, adjoint_x = _rows_last(lo, left)
     right, adjoint_y = _rows_last(lo, right)
-    batch = torch.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
     shape = (*batch, left.shape[-2], right.shape[-1])
     out = lo.emit(
         "BATCH_MATMUL", [left.tensor, right.tensor], shape, left.dtype, adjX=adjoint_x, adjY=adjoint_y

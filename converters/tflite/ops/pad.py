@@ -48,7 +48,9 @@ def crop(lo: Lowering, x: Value, axis: int, begin: int, end: int) -> Value:
 
 
 @lowers("pad.default")
-def pad(lo: Lowering, x: Value, padding: Sequence[int], mode: str = "constant", fill: float | None = None) -> Value:
+def pad(
+    lo: Lowering, x: Value, padding: Sequence[int], mode: str = "constant", fill: float | None = None
+) -> Value:
     if mode == "constant":
         return constant_pad(lo, x, padding, fill or 0.0)
     if mode == "reflect":

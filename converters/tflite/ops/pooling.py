@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 
 from mobiledeploy.converters.tflite import layout
 from mobiledeploy.converters.tflite.lowering import Lowering, Refused, Value, lowers
@@ -31,9 +31,7 @@ def max_pool2d(
     kernel, stride, padding = _pair(kernel), _pair(stride or kernel), _pair(padding)
     source = _three_axes_to_four(lo, x)
     out = lo.result_shapes[0][-2:]
-    windows = [
-        Window(source.shape[2 + i], out[i], kernel[i], stride[i], padding[i]) for i in range(2)
-    ]
+    windows = [Window(source.shape[2 + i], out[i], kernel[i], stride[i], padding[i]) for i in range(2)]
     # Padding must never win. Behind a RELU zeros cannot, and they take the faster PAD.
     fill = 0.0 if _never_negative(lo, source) else LOWEST
     placed, mode = place_windows(lo, lo.channels_last(source), windows, fill)
@@ -59,9 +57,7 @@ def avg_pool2d(
     kernel, stride, padding = _pair(kernel), _pair(stride or kernel), _pair(padding)
     source = lo.channels_last(_three_axes_to_four(lo, x))
     out = lo.result_shape[-2:]
-    windows = [
-        Window(source.shape[2 + i], out[i], kernel[i], stride[i], padding[i]) for i in range(2)
-    ]
+    windows = [Window(source.shape[2 + i], out[i], kernel[i], stride[i], padding[i]) for i in range(2)]
     ones = torch.ones(1, 1, *source.shape[2:])
     wanted = F.avg_pool2d(ones, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
     before = [w.before for w in windows]
@@ -111,7 +107,13 @@ def _adaptive(lo: Lowering, x: Value, whole: str, pool: str) -> Value:
 
 
 def _pool(
-    lo: Lowering, kind: str, x: Value, kernel: Sequence[int], stride: Sequence[int], out: Sequence[int], mode: int
+    lo: Lowering,
+    kind: str,
+    x: Value,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    out: Sequence[int],
+    mode: int,
 ) -> Value:
     shape = (x.shape[0], *out, x.shape[1])
     options = {

@@ -74,12 +74,17 @@ def _arg(lo: Lowering, kind: str, x: Value, dim: int, keepdim: bool) -> Value:
     shape = [size for place, size in enumerate(x.tensor.shape) if place != axis]
     index = lo.constant(torch.tensor(axis, dtype=torch.int32), f"{lo.node}/index")
     # 2: int32 in TFLite's TensorType.
-    out = Value(lo.emit(kind, [x.tensor, index], shape, "int32", outputType=2), layout.remove_axes(x.order, [dim % x.rank]))
+    out = Value(
+        lo.emit(kind, [x.tensor, index], shape, "int32", outputType=2),
+        layout.remove_axes(x.order, [dim % x.rank]),
+    )
     return lo.reshape(out, (*x.shape[: dim % x.rank], 1, *x.shape[dim % x.rank + 1 :])) if keepdim else out
 
 
 @lowers("linalg_vector_norm.default")
-def vector_norm(lo: Lowering, x: Value, order: float = 2, dims: Dims = None, keepdim: bool = False, dtype: object = None) -> Value:
+def vector_norm(
+    lo: Lowering, x: Value, order: float = 2, dims: Dims = None, keepdim: bool = False, dtype: object = None
+) -> Value:
     if order == 1:
         return reduce(lo, "SUM", lo.map("ABS", x), _dims(dims), keepdim)
     if order != 2:
@@ -88,7 +93,9 @@ def vector_norm(lo: Lowering, x: Value, order: float = 2, dims: Dims = None, kee
 
 
 @lowers("var.correction", "var.dim", "std.correction", "std.dim")
-def variance(lo: Lowering, x: Value, dims: Dims = None, correction: float | bool | None = 1, keepdim: bool = False) -> Value:
+def variance(
+    lo: Lowering, x: Value, dims: Dims = None, correction: float | bool | None = 1, keepdim: bool = False
+) -> Value:
     """``mean((x - mean)^2) * n / (n - correction)``; std is its root."""
     chosen = [d % x.rank for d in ([dims] if isinstance(dims, int) else dims or range(x.rank))]
     count = torch.Size([x.shape[d] for d in chosen]).numel()

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 
 from mobiledeploy.converters.tflite import layout
 from mobiledeploy.converters.tflite.lowering import Lowering, Value, lowers
 from mobiledeploy.converters.tflite.ops.matmul import matmul
 
 
-@lowers("upsample_nearest2d.vec", "upsample_nearest2d.default", "_upsample_nearest_exact2d.vec",
-        "_upsample_nearest_exact2d.default")
+@lowers(
+    "upsample_nearest2d.vec",
+    "upsample_nearest2d.default",
+    "_upsample_nearest_exact2d.vec",
+    "_upsample_nearest_exact2d.default",
+)
 def nearest(lo: Lowering, x: Value, *arguments: object) -> Value:
     """torch's 'nearest' rounds down as TFLite does; 'nearest-exact' samples pixel centres."""
     if not _plain_ratio(lo, x, arguments):
@@ -65,7 +69,7 @@ def _resampled(
     lo: Lowering, x: Value, mode: str, arguments: Sequence[object], *, align_corners: bool | None
 ) -> Value:
     """Any separable resampling as two products with constant matrices, taken from torch itself."""
-    factors = _factors(arguments) or [None, None]
+    factors: list[float] | list[None] = _factors(arguments) or [None, None]
     matrices = []
     for size, out, factor in zip(x.shape[2:], lo.result_shape[2:], factors, strict=True):
         lines = torch.eye(size).reshape(size, 1, size, 1)

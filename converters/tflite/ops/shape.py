@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from mobiledeploy.converters.tflite import layout
-from mobiledeploy.converters.tflite.lowering import Lowering, Operand, Refused, Value, lowers
+from mobiledeploy.converters.tflite.lowering import Lowering, Refused, Value, lowers
 from mobiledeploy.converters.tflite.ops.arithmetic import cast
 
 
@@ -40,9 +40,20 @@ def to(lo: Lowering, x: Value, *arguments: object) -> Value:
     return result
 
 
-@lowers("view.default", "reshape.default", "_unsafe_view.default", "view_copy.default", "view_as.default",
-        "reshape_as.default", "flatten.using_ints", "unflatten.int", "squeeze.default", "squeeze.dims",
-        "unsqueeze_.default", "squeeze_.dim")
+@lowers(
+    "view.default",
+    "reshape.default",
+    "_unsafe_view.default",
+    "view_copy.default",
+    "view_as.default",
+    "reshape_as.default",
+    "flatten.using_ints",
+    "unflatten.int",
+    "squeeze.default",
+    "squeeze.dims",
+    "unsqueeze_.default",
+    "squeeze_.dim",
+)
 def reshape(lo: Lowering, x: Value, *_: object) -> Value:
     return lo.reshape(x, lo.result_shape)
 
@@ -87,7 +98,11 @@ def matrix_transpose(lo: Lowering, x: Value) -> Value:
 
 @lowers("movedim.int", "movedim.intlist")
 def movedim(lo: Lowering, x: Value, source: int | list[int], destination: int | list[int]) -> Value:
-    dims = torch.empty(tuple(range(x.rank)), device="meta").movedim(source, destination).shape
+    origins = [source] if isinstance(source, int) else source
+    places = [destination] if isinstance(destination, int) else destination
+    dims = [axis for axis in range(x.rank) if axis not in [origin % x.rank for origin in origins]]
+    for place, origin in sorted((p % x.rank, o % x.rank) for p, o in zip(places, origins, strict=True)):
+        dims.insert(place, origin)
     return lo.permute(x, dims)
 
 
@@ -153,7 +168,7 @@ def repeat(lo: Lowering, x: Value, repeats: Sequence[int]) -> Value:
 
 
 @lowers("repeat_interleave.self_int")
-def repeat_interleave(lo: Lowering, x: Value, repeats: int, dim: int | None = None) -> Value:
+def repeat_interleave(lo: Lowering, x: Value, repeats: int, dim: int | None = None, *_: object) -> Value:
     if dim is None:
         raise Refused("repeat_interleave without a dimension", "pass dim")
     axis = dim % x.rank
@@ -172,8 +187,17 @@ def expand_axis(lo: Lowering, x: Value, axis: int, times: int) -> Value:
     return Value(lo.emit("TILE", [one.tensor, lo.integers(counts)], shape, x.dtype), one.order)
 
 
-@lowers("split.Tensor", "split_with_sizes.default", "split.sizes", "chunk.default", "tensor_split.sections",
-        "split_with_sizes_copy.default", "split_copy.Tensor", "unsafe_chunk.default", "unsafe_split.Tensor")
+@lowers(
+    "split.Tensor",
+    "split_with_sizes.default",
+    "split.sizes",
+    "chunk.default",
+    "tensor_split.sections",
+    "split_with_sizes_copy.default",
+    "split_copy.Tensor",
+    "unsafe_chunk.default",
+    "unsafe_split.Tensor",
+)
 def split(lo: Lowering, x: Value, sizes: int | Sequence[int], dim: int = 0) -> tuple[Value, ...]:
     """SPLIT where the parts are equal, slices where they are not."""
     parts = [shape[dim] for shape in lo.result_shapes]
@@ -184,7 +208,9 @@ def split(lo: Lowering, x: Value, sizes: int | Sequence[int], dim: int = 0) -> t
         shape = list(x.tensor.shape)
         shape[axis] = parts[0]
         axis_tensor = lo.constant(torch.tensor(axis, dtype=torch.int32), f"{lo.node}/index")
-        outs = lo.emit_many("SPLIT", [axis_tensor, x.tensor], [shape] * len(parts), x.dtype, numSplits=len(parts))
+        outs = lo.emit_many(
+            "SPLIT", [axis_tensor, x.tensor], [shape] * len(parts), x.dtype, numSplits=len(parts)
+        )
         return tuple(Value(out, x.order) for out in outs)
     begins = [sum(parts[:index]) for index in range(len(parts))]
     return tuple(strided(lo, x, dim, b, b + size) for b, size in zip(begins, parts, strict=True))
@@ -247,8 +273,3 @@ def roll(lo: Lowering, x: Value, shifts: Sequence[int], dims: Sequence[int] = ()
 def flip(lo: Lowering, x: Value, dims: Sequence[int]) -> Value:
     axes = [x.stored_axis(dim) for dim in dims]
     return Value(lo.emit("REVERSE_V2", [x.tensor, lo.integers(axes)], x.tensor.shape, x.dtype), x.order)
-
-
-@lowers("size.default")
-def size(lo: Lowering, x: Operand) -> Value:
-    raise Refused("the shape is read at run time", "export the model with static shapes")

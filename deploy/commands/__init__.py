@@ -1,0 +1,1 @@
+"""One file per command; each returns an ``Outcome`` that ``cli.main`` prints."""

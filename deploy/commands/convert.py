@@ -1,0 +1,131 @@
+"""``mobiledeploy convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from mobiledeploy.contract import TARGETS, InputDtype, Precision, Target
+from mobiledeploy.deploy.commands.inspect import to_data
+from mobiledeploy.deploy.commands.options import Images, Resolution, Weights, Width, comparison_images
+from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
+from mobiledeploy.deploy.progress import announcer
+from mobiledeploy.deploy.stages import Stages
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from mobiledeploy.deploy.conversion import Conversion
+
+EXAMPLE = "mobiledeploy convert mobilenet_v2 --target tflite --target onnx -o build"
+
+
+def _check_targets(given: list[str] | None) -> list[str] | None:
+    for name in given or ():
+        if name not in TARGETS:
+            raise typer.BadParameter(f"{name!r} is not one of {', '.join(TARGETS)}.")
+    return given
+
+
+def convert(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="Zoo name, package.module:callable, timm:NAME, torchvision:NAME or a .pt2 file. "
+            "Without it: MobileNetV2 with its ImageNet weights.",
+        ),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            "-t",
+            metavar="|".join(TARGETS),
+            callback=_check_targets,
+            help="Format of the file (default tflite); give it several times for several.",
+        ),
+    ] = None,
+    precision: Annotated[Precision, typer.Option("--precision", help="fp16 halves the weights.")] = "fp32",
+    weights: Weights = None,
+    width: Width = None,
+    resolution: Resolution = None,
+    input_dtype: Annotated[
+        InputDtype,
+        typer.Option("--input-dtype", help="uint8: the file takes raw pixels and normalises inside."),
+    ] = "float32",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder, or the name of the one file."),
+    ] = None,
+    images: Images = None,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Compare the file with PyTorch.")
+    ] = True,
+    golden: Annotated[
+        bool, typer.Option("--golden", help="Write golden inputs and outputs beside each file.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> Outcome:
+    """Convert a trained model to files that are read back and compared with PyTorch.
+
+    A file that differs beyond the tolerance is kept as NAME.rejected, and the command fails.
+    """
+    from mobiledeploy.deploy.conversion import convert_all, default_name
+    from mobiledeploy.deploy.sources import as_source
+
+    with announcer() as announce:
+        stages = Stages(announce)
+        chosen = comparison_images(images)
+        with stages.stage("load", model or "the default model"):
+            source = as_source(model, weights=weights, width=width, resolution=resolution)
+        conversions = convert_all(
+            source,
+            tuple(cast("list[Target]", target or ["tflite"])),
+            name=default_name(source, width=width, resolution=resolution),
+            precision=precision,
+            input_dtype=input_dtype,
+            output=output,
+            images=chosen,
+            verify=verify,
+            golden=golden,
+            stages=stages,
+        )
+    data = {
+        "model": source.provenance.model,
+        "weights": source.provenance.weights,
+        "files": [_to_data(conversion) for conversion in conversions],
+        "seconds": dict(stages.seconds),
+    }
+    return Outcome(data, lambda: _render(source.provenance.weights, conversions, stages), as_json)
+
+
+def _to_data(conversion: Conversion) -> dict[str, object]:
+    report = conversion.verification
+    return {
+        **to_data(conversion.artifact),
+        "verification": report.to_json() if report else None,
+        "golden": str(conversion.golden) if conversion.golden else None,
+    }
+
+
+def _render(weights: str, conversions: tuple[Conversion, ...], stages: Stages) -> RenderableType:
+    from rich.console import Group
+
+    from mobiledeploy.deploy.commands.tables import columns, pairs, size
+
+    rows = []
+    for conversion in conversions:
+        artifact, report = conversion.artifact, conversion.verification
+        verdict = "not compared"
+        if report:
+            worst = max(report.outputs, key=lambda output: output.max_difference)
+            verdict = f"{worst.max_difference:.1e} of {worst.tolerance:.1e} allowed"
+        rows.append((str(artifact.path), size(artifact.size), artifact.census.arithmetic, verdict))
+    timing = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stages.seconds)
+    return Group(
+        columns(("file", "size", "arithmetic", "difference from PyTorch"), rows),
+        pairs([("weights", weights), ("time", timing)]),
+    )

@@ -1,0 +1,258 @@
+"""A model becomes verified files: load, export once, then write, read back and compare each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from mobiledeploy.contract import TARGETS, Contract, InputDtype, Precision, Preprocessing, Target, Task
+from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
+from mobiledeploy.deploy.sources import as_source
+from mobiledeploy.deploy.stages import Stages
+from mobiledeploy.deploy.verification import VerificationReport, compare
+from mobiledeploy.errors import InputError, OutputError, VerificationError
+from mobiledeploy.runtimes.census import Artifact
+from mobiledeploy.runtimes.formats import FORMATS, needs, open_session, read_artifact
+from mobiledeploy.source import SourceModel
+
+if TYPE_CHECKING:
+    import torch
+    from torch.export import ExportedProgram
+
+# Module with ``write(program, contract, precision, path)``.
+WRITERS: dict[Target, str] = {
+    "tflite": "mobiledeploy.converters.tflite",
+    "onnx": "mobiledeploy.converters.to_onnx",
+    "coreml": "mobiledeploy.converters.to_coreml",
+}
+
+
+class _Writer(Protocol):
+    def write(
+        self, program: ExportedProgram, contract: Contract, precision: Precision, path: Path
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """One file and the proof that came with it.
+
+    Attributes:
+        artifact: the file, read back.
+        verification: how it compares with its source; None if that was not asked for.
+        golden: file with golden inputs and outputs, if asked for.
+    """
+
+    artifact: Artifact
+    verification: VerificationReport | None
+    golden: Path | None
+
+
+def convert(
+    model: torch.nn.Module | str | SourceModel | None = None,
+    *,
+    target: Target = "tflite",
+    precision: Precision = "fp32",
+    input_dtype: InputDtype = "float32",
+    weights: str | Path | None = None,
+    width: float | None = None,
+    resolution: int | None = None,
+    example_input: torch.Tensor | tuple[torch.Tensor, ...] | None = None,
+    task: Task | None = None,
+    preprocessing: Preprocessing | None = None,
+    labels: Sequence[str] | None = None,
+    output: str | Path | None = None,
+    images: Sequence[str | Path] = (),
+    verify: bool = True,
+) -> Artifact:
+    """Convert a model to one file that is read back and compared with PyTorch before it gets its name.
+
+    Args:
+        model: a reference (``mobilenet_v2``, ``package.module:callable``, ``timm:NAME``,
+            ``torchvision:NAME``, a ``.pt2`` file), a module, a ``SourceModel``; None: MobileNetV2
+            with its ImageNet weights.
+        target: format of the file.
+        precision: ``fp16`` halves the weights.
+        input_dtype: ``uint8`` makes a file that takes raw pixels and normalises them inside.
+        weights: state dict for a reference, or ``random``.
+        width: width multiplier of a reference that has one.
+        resolution: input height and width of a reference, pixels.
+        example_input: for a module: one tensor per input, batch 1, images as NCHW.
+        task, preprocessing, labels: what the file shall say, in place of what the model says.
+        output: file or folder; the current folder by default, under the model's name.
+        images: real images to compare on, beside the seeded inputs.
+        verify: compare with PyTorch.
+
+    Returns:
+        The file as it was read back.
+
+    Raises:
+        InputError: the model, its weights or an option is wrong.
+        UnsupportedError: the target cannot express the model.
+        VerificationError: the file differs from PyTorch; it is kept as ``NAME.rejected``.
+        EnvironmentProblem: a package or weight file is not on this machine.
+        OutputError: the file cannot be written.
+    """
+    source = as_source(
+        model,
+        weights=weights,
+        width=width,
+        resolution=resolution,
+        example_input=example_input,
+        task=task,
+        preprocessing=preprocessing,
+        labels=None if labels is None else tuple(labels),
+    )
+    name = default_name(source, width=width, resolution=resolution)
+    conversions = convert_all(
+        source,
+        (target,),
+        name=name,
+        precision=precision,
+        input_dtype=input_dtype,
+        output=output,
+        images=images,
+        verify=verify,
+    )
+    return conversions[0].artifact
+
+
+def convert_all(
+    source: SourceModel,
+    targets: Sequence[Target],
+    *,
+    name: str,
+    precision: Precision = "fp32",
+    input_dtype: InputDtype = "float32",
+    output: str | Path | None = None,
+    images: Sequence[str | Path] = (),
+    verify: bool = True,
+    golden: bool = False,
+    stages: Stages | None = None,
+) -> tuple[Conversion, ...]:
+    """Export once, then write, read back and compare one file per target.
+
+    Args:
+        source: what to convert.
+        targets: one file each.
+        name: stem of the files where ``output`` is a folder.
+        precision, input_dtype, output, images, verify: as for ``convert``.
+        golden: write golden inputs and outputs beside each file.
+        stages: stages to time and announce.
+
+    Raises:
+        As for ``convert``; files of earlier targets stay.
+    """
+    unknown = sorted(set(targets) - set(TARGETS))
+    if unknown:
+        raise InputError(f"no such target: {', '.join(unknown)}", hint=f"Targets are {', '.join(TARGETS)}")
+    if golden and not verify:
+        raise InputError("golden outputs come from the comparison", hint="Leave --no-verify out")
+    stages = stages or Stages()
+    suffixes = ("_fp16" if precision == "fp16" else "", "_uint8" if input_dtype == "uint8" else "")
+    finals = plan_outputs(tuple(dict.fromkeys(targets)), name + "".join(suffixes), output)
+    with needs("torch"):
+        from mobiledeploy.converters.export import export
+        from mobiledeploy.converters.raw_pixels import raw_pixels
+    if input_dtype == "uint8":
+        source = raw_pixels(source)
+    with stages.stage("export", source.provenance.model):
+        program = export(source)
+    return tuple(
+        _convert_one(
+            source,
+            program,
+            target,
+            final,
+            precision=precision,
+            images=[Path(image) for image in images],
+            verify=verify,
+            golden=golden,
+            stages=stages,
+        )
+        for target, final in finals.items()
+    )
+
+
+def _convert_one(
+    source: SourceModel,
+    program: ExportedProgram,
+    target: Target,
+    final: Path,
+    *,
+    precision: Precision,
+    images: Sequence[Path],
+    verify: bool,
+    golden: bool,
+    stages: Stages,
+) -> Conversion:
+    from mobiledeploy.converters.describe import describe
+
+    contract = describe(source, program, target)
+    with temporary_beside(final) as partial:
+        with stages.stage("write", final.name), needs(target):
+            writer = cast(_Writer, import_module(WRITERS[target]))
+            with writing(final):
+                writer.write(program, contract, precision, partial)
+        with stages.stage("read back", final.name):
+            artifact = read_artifact(partial)
+        report, golden_path = None, final.with_name(f"{final.name}.golden.npz") if golden else None
+        if verify:
+            with stages.stage("verify", final.name):
+                session = open_session(partial)
+                report = compare(artifact, session, source, images, expected=contract, golden=golden_path)
+            del session
+            if not report.passed:
+                _reject(partial, final, report)
+            report = replace(report, path=final)
+        move_into_place(partial, final)
+    return Conversion(replace(artifact, path=final), report, golden_path)
+
+
+def _reject(partial: Path, final: Path, report: VerificationReport) -> None:
+    rejected = final.with_name(f"{final.name}.rejected")
+    move_into_place(partial, rejected)
+    raise VerificationError(
+        report.summary,
+        where=str(final),
+        hint=f"The file is kept as {rejected.name}, so that it can be looked into; do not ship it",
+    )
+
+
+def default_name(source: SourceModel, *, width: float | None = None, resolution: int | None = None) -> str:
+    """Stem of the file for a model: its reference's last part, then what was chosen."""
+    # A zoo name may be followed by its width in brackets.
+    reference = source.provenance.model.partition(" (")[0] or "model"
+    if reference.endswith(".pt2"):
+        reference = Path(reference).stem
+    stem = reference.rpartition(":")[2].rpartition("/")[2]
+    chosen = [f"{value:g}" for value in (width, resolution) if value is not None]
+    return "_".join([stem or "model", *chosen])
+
+
+def plan_outputs(targets: Sequence[Target], name: str, output: str | Path | None) -> dict[Target, Path]:
+    """Where each target's file goes.
+
+    Raises:
+        InputError: one file name for several targets, or a name that says another format.
+        OutputError: the output is a file where a folder is needed.
+    """
+    place = Path() if output is None else Path(output)
+    suffixes = {suffix: item.target for item in FORMATS.values() for suffix in item.suffixes}
+    named = suffixes.get(place.suffix.lower())
+    if named is None:
+        if place.exists() and not place.is_dir():
+            raise OutputError(
+                "this is a file, not a folder", where=str(place), hint="Choose a folder with -o"
+            )
+        return {target: place / f"{name}{FORMATS[target].suffix}" for target in targets}
+    if list(targets) != [named]:
+        raise InputError(
+            f"a {place.suffix} file cannot hold {' and '.join(targets)}",
+            where=str(place),
+            hint="Give a folder, or the name of one file in the target's format",
+        )
+    return {named: place}

@@ -1,0 +1,69 @@
+"""Accuracy of a file on a folder of labelled images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mobiledeploy.contract import Preprocessing
+from mobiledeploy.device_tests.accuracy import AccuracyRun, evaluate_sessions
+from mobiledeploy.images import list_images
+from mobiledeploy.runtimes.census import Artifact
+from mobiledeploy.runtimes.formats import needs, open_session, read_artifact
+
+
+def evaluate(
+    file: str | Path,
+    images: str | Path,
+    *,
+    labels: str | Path | None = None,
+    preprocessing: Preprocessing | str | None = None,
+    label_offset: int | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> AccuracyRun:
+    """Top-1 and top-5 of a model file, with 95% intervals.
+
+    Args:
+        file: TFLite, ONNX or Core ML classifier.
+        images: folder with one folder per class (named as the file's labels, or by class index),
+            or any folder of images with ``labels``.
+        labels: CSV of file names and class indices.
+        preprocessing: for a file that does not carry its own: a rule, or the name of a preset.
+        label_offset: index of the output for label 0 (1 where class 0 is background).
+        workers: threads; None: one per core.
+        progress: called as ``progress(done, total)``.
+
+    Returns:
+        The run with its predictions; ``mobiledeploy.paired`` compares two of them.
+
+    Raises:
+        InputError: the file, an image or the labels do not fit; says which.
+        EnvironmentProblem: the engine that runs the file is not installed.
+    """
+    path = Path(file)
+    with needs("all"):
+        artifact = read_artifact(path)
+        listed = list_images(
+            Path(images),
+            None if labels is None else Path(labels),
+            class_names=artifact.contract.labels if artifact.contract else artifact.contents.labels,
+            classes=_classes(artifact, label_offset or 0),
+        )
+        return evaluate_sessions(
+            artifact,
+            lambda: open_session(path, threads=1),
+            listed,
+            preprocessing=preprocessing,
+            label_offset=label_offset,
+            workers=workers,
+            progress=progress,
+        )
+
+
+def _classes(artifact: Artifact, offset: int) -> int | None:
+    """How many classes the labels count, None where the file does not say so by its only output."""
+    outputs = artifact.contents.outputs
+    if len(outputs) != 1 or not outputs[0].shape or outputs[0].shape[-1] < 1:
+        return None
+    return outputs[0].shape[-1] - offset

@@ -1,0 +1,98 @@
+"""Inputs that a file and its source are compared on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mobiledeploy.contract import Preprocessing, TensorSpec
+from mobiledeploy.errors import InputError
+from mobiledeploy.source import SourceModel
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+Sample = tuple["np.ndarray", ...]
+Pattern = Callable[[tuple[int, ...]], "np.ndarray"]
+
+SEED = 20170417
+RANDOM_SAMPLES = 4
+BLOCK = 16
+
+
+def seeded_samples(source: SourceModel) -> list[Sample]:
+    """The same inputs on every machine, one array per input, shaped as the source takes them.
+
+    First the example input; then, for an image, pixels that are all black, all white, a ramp,
+    coarse noise and fine noise.  Other float inputs get the same patterns over -1..1.  Integer
+    inputs that are no image keep the example's values, as any other may be out of range.
+    """
+    import numpy as np
+
+    samples: list[Sample] = [tuple(_array(tensor) for tensor in source.example_input)]
+    generator = np.random.default_rng(SEED)
+    samples += [
+        tuple(_fill(example, pattern, source.preprocessing) for example in samples[0])
+        for pattern in _patterns(generator)
+    ]
+    return samples
+
+
+def image_samples(source: SourceModel, images: Sequence[Path]) -> list[Sample]:
+    """Real images through the source's own preprocessing.
+
+    Raises:
+        InputError: the model takes no image, or a file is no image.
+    """
+    from mobiledeploy.images import load_image
+    from mobiledeploy.preprocessing import to_input
+
+    rule = source.preprocessing
+    if rule is None or len(source.example_input) != 1:
+        raise InputError(
+            "the model does not take one image, or does not say how to prepare it",
+            where=source.provenance.model,
+            hint="Leave the images out, or give the model a preprocessing",
+        )
+    example = _array(source.example_input[0])
+    spec = TensorSpec("image", example.shape, str(example.dtype), "NCHW", "image")
+    return [(to_input(load_image(path), rule, spec),) for path in images]
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    array: np.ndarray = tensor.detach().cpu().numpy()
+    return array
+
+
+def _patterns(generator: np.random.Generator) -> list[Pattern]:
+    """Functions from a shape to values in 0..1."""
+    import numpy as np
+
+    def ramp(shape: tuple[int, ...]) -> np.ndarray:
+        return np.linspace(0, 1, int(np.prod(shape))).reshape(shape)
+
+    def coarse(shape: tuple[int, ...]) -> np.ndarray:
+        """Blocks along the last two axes: nearer to a photograph than noise is."""
+        flat = shape[: max(0, len(shape) - 2)]
+        sizes = shape[len(flat) :]
+        blocks: np.ndarray = generator.random((*flat, *(-(-size // BLOCK) for size in sizes)))
+        for axis in range(len(flat), len(shape)):
+            blocks = np.repeat(blocks, BLOCK, axis=axis)
+        return blocks[tuple(slice(size) for size in shape)]
+
+    return [np.zeros, np.ones, ramp, coarse, *[generator.random] * RANDOM_SAMPLES]
+
+
+def _fill(example: np.ndarray, pattern: Pattern, rule: Preprocessing | None) -> np.ndarray:
+    import numpy as np
+
+    if rule is not None and example.ndim == 4:
+        pixels = np.rint(pattern(example.shape) * 255)
+        shape = (1, len(rule.mean), 1, 1)
+        values = (pixels - np.reshape(rule.mean, shape)) / np.reshape(rule.std, shape)
+        return values.astype(example.dtype)
+    if np.issubdtype(example.dtype, np.floating):
+        return (pattern(example.shape) * 2 - 1).astype(example.dtype)
+    return example

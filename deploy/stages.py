@@ -1,0 +1,38 @@
+"""Stages of a long piece of work: announced when they start, timed when they end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+def silent(_message: str) -> None:
+    """Announce nothing."""
+
+
+class Stages:
+    """Times named stages; the same name twice adds up.
+
+    Args:
+        announce: called with a short line when a stage starts.
+    """
+
+    def __init__(self, announce: Callable[[str], None] = silent) -> None:
+        self._announce = announce
+        self._seconds: dict[str, float] = {}
+
+    @property
+    def seconds(self) -> tuple[tuple[str, float], ...]:
+        """(stage, seconds) in order of first start."""
+        return tuple(self._seconds.items())
+
+    @contextmanager
+    def stage(self, name: str, detail: str = "") -> Iterator[None]:
+        """One stage; its time counts even when it fails."""
+        self._announce(f"{name} {detail}".rstrip())
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start

@@ -1,0 +1,400 @@
+"""Does a file compute what its source computes, and is it what its contract says?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mobiledeploy.contract import Contract, Precision, TensorSpec
+from mobiledeploy.deploy.golden import write_golden
+from mobiledeploy.deploy.samples import Sample, image_samples, seeded_samples
+from mobiledeploy.deploy.sources import as_source
+from mobiledeploy.deploy.stages import Stages
+from mobiledeploy.errors import InputError, UnsupportedError
+from mobiledeploy.runtimes.census import Artifact, FileContents
+from mobiledeploy.runtimes.formats import needs, open_session, read_artifact
+from mobiledeploy.source import SourceModel
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from mobiledeploy.runtimes.session import Session
+
+# Largest difference allowed, as a share of the largest absolute value of the output over all samples.
+TOLERANCE: dict[Precision, float] = {"fp32": 1e-4, "fp16": 3e-2}
+# Outputs that are this close to 0 throughout have no range to take a share of.
+FLOOR = 1e-6
+# Weights of these dtypes mean quantized arithmetic.
+QUANTIZED = frozenset({"int4", "int8", "uint8", "int16"})
+
+
+@dataclass(frozen=True, slots=True)
+class OutputComparison:
+    """One output of a file against its source, over all samples.
+
+    Attributes:
+        name: in the file.
+        max_difference: largest absolute difference, in the output's units; nan or inf where the
+            file gives one and the source does not.
+        largest: largest absolute value of the source's output.
+        tolerance: what ``max_difference`` may be.
+        sqnr_db: signal to noise, ``10 log10(sum ref^2 / sum (file - ref)^2)``; inf if equal.
+        same_top: samples whose largest value is at the same place, as a prediction would be.
+    """
+
+    name: str
+    max_difference: float
+    largest: float
+    tolerance: float
+    sqnr_db: float
+    same_top: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether the difference is a number within the tolerance."""
+        return self.max_difference <= self.tolerance
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationReport:
+    """What was compared, and how it came out.
+
+    Attributes:
+        path: the file.
+        sha256: of the file.
+        engine: what computed the file's outputs.
+        precision: of the file's arithmetic, read from the file; chooses the tolerance.
+        seeded, images: number of samples of each kind.
+        outputs: one comparison per output.
+        problems: where file and contract disagree; empty if nowhere.
+    """
+
+    path: Path
+    sha256: str
+    engine: str
+    precision: Precision
+    seeded: int
+    images: int
+    outputs: tuple[OutputComparison, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every output is within its tolerance and the contract is true."""
+        return not self.problems and all(output.passed for output in self.outputs)
+
+    @property
+    def summary(self) -> str:
+        """One line: the first thing that is wrong, or what was found right."""
+        if self.problems:
+            return self.problems[0]
+        worst = max(self.outputs, key=_badness)
+        relation = "within" if worst.passed else "beyond"
+        return (
+            f"output {worst.name} differs by up to {worst.max_difference:.3g}, "
+            f"{relation} the tolerance of {worst.tolerance:.3g} for {self.precision}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for JSON; differences that are no number become None."""
+        outputs = [
+            {
+                **{key: _number(value) for key, value in asdict(output).items()},
+                "passed": output.passed,
+            }
+            for output in self.outputs
+        ]
+        return {**asdict(self), "path": str(self.path), "outputs": outputs, "passed": self.passed}
+
+
+def verify(
+    file: str | Path,
+    against: torch.nn.Module | str | SourceModel,
+    *,
+    images: Sequence[str | Path] = (),
+    weights: str | Path | None = None,
+    width: float | None = None,
+    resolution: int | None = None,
+    golden: str | Path | None = None,
+    stages: Stages | None = None,
+) -> VerificationReport:
+    """Run a file on this host and compare it with its source in PyTorch.
+
+    Args:
+        file: TFLite, ONNX or Core ML.
+        against: what it was made from; a module takes inputs as the file's contract shows them.
+        images: real images to compare on, beside the seeded inputs.
+        weights, width, resolution: for a reference, as for ``convert``.
+        golden: ``.npz`` file to write the samples and outputs to.
+        stages: stages to time and announce.
+
+    Returns:
+        The report; whether it passed is for the caller to act on.
+
+    Raises:
+        InputError: the file or the source cannot be read, or they have different inputs.
+        UnsupportedError: the file is quantized.
+        EnvironmentProblem: a package is missing.
+        OutputError: ``golden`` cannot be written.
+    """
+    with needs("torch"):
+        import torch
+    stages = stages or Stages()
+    with stages.stage("read", Path(file).name):
+        artifact = read_artifact(Path(file))
+    with stages.stage("load"):
+        source = as_source(
+            against,
+            weights=weights,
+            width=width,
+            resolution=resolution,
+            example_input=_example_for(artifact) if isinstance(against, torch.nn.Module) else None,
+        )
+        if _takes_pixels(artifact.contents) and source.preprocessing is not None:
+            from mobiledeploy.converters.raw_pixels import raw_pixels
+
+            source = raw_pixels(source)
+    with stages.stage("verify"):
+        session = open_session(artifact.path)
+        return compare(artifact, session, source, [Path(image) for image in images], golden=golden)
+
+
+def compare(
+    artifact: Artifact,
+    session: Session,
+    source: SourceModel,
+    images: Sequence[Path] = (),
+    *,
+    expected: Contract | None = None,
+    golden: str | Path | None = None,
+) -> VerificationReport:
+    """Compare an open file with a source that takes the same dtypes.
+
+    Args:
+        artifact: what was read from the file.
+        session: the file, open.
+        source: the model that it should compute.
+        images: real images to add to the seeded inputs.
+        expected: contract that the file should carry; None: whatever it carries.
+        golden: ``.npz`` file to write the samples and outputs to.
+
+    Raises:
+        InputError: the inputs of file and source differ in number or shape.
+        UnsupportedError: the file is quantized.
+        OutputError: ``golden`` cannot be written.
+    """
+    precision = _precision(artifact)
+    inputs = _ordered(session.inputs, artifact.contract.inputs if artifact.contract else ())
+    outputs = _ordered(session.outputs, artifact.contract.outputs if artifact.contract else ())
+    seeded, real = seeded_samples(source), image_samples(source, images) if images else []
+    stored: list[tuple[list[np.ndarray], list[np.ndarray]]] = []
+    actual: list[list[np.ndarray]] = []
+    wanted: list[list[np.ndarray]] = []
+    for sample in seeded + real:
+        arrays = _to_file(sample, inputs, len(session.inputs), artifact.path)
+        results = session.run(arrays)
+        stored.append((arrays, results))
+        actual.append([_from_file(results[index], spec) for index, spec in outputs])
+        wanted.append(_run(source, sample))
+    problems = [*_contract_problems(artifact, expected)]
+    if len(actual[0]) != len(wanted[0]):
+        problems.append(f"the file has {len(actual[0])} outputs, its source {len(wanted[0])}")
+    comparisons = []
+    for (_, spec), ours, theirs in zip(
+        outputs, zip(*actual, strict=True), zip(*wanted, strict=True), strict=False
+    ):
+        if ours[0].shape != theirs[0].shape:
+            shapes = f"{_by(ours[0].shape)}, its source {_by(theirs[0].shape)}"
+            problems.append(f"output {spec.name} has shape {shapes}")
+        else:
+            comparisons.append(_compare(spec.name, ours, theirs, TOLERANCE[precision]))
+    if golden is not None:
+        write_golden(Path(golden), session, stored)
+    return VerificationReport(
+        artifact.path,
+        artifact.sha256,
+        session.engine,
+        precision,
+        len(seeded),
+        len(real),
+        tuple(comparisons),
+        tuple(problems),
+    )
+
+
+def _precision(artifact: Artifact) -> Precision:
+    """From the file's operations; refuses arithmetic that no float tolerance fits."""
+    ops = artifact.contents.ops
+    quantized = any(op.mult_adds and op.weights in QUANTIZED for op in ops)
+    if quantized or any(
+        spec.scale is not None for spec in artifact.contents.inputs + artifact.contents.outputs
+    ):
+        raise UnsupportedError(
+            "the file is quantized, and its difference from a float model has no fixed tolerance",
+            where=str(artifact.path),
+            hint="Compare predictions with `mobiledeploy evaluate FILE --images DIR --against FLOAT_FILE`",
+        )
+    dtypes = {dtype for op in ops for dtype in (op.weights, *op.inputs, *op.outputs)}
+    return "fp16" if "float16" in dtypes else "fp32"
+
+
+def _takes_pixels(contents: FileContents) -> bool:
+    return any(spec.dtype == "uint8" and spec.scale is None for spec in contents.inputs)
+
+
+def _example_for(artifact: Artifact) -> tuple[torch.Tensor, ...]:
+    """Zeros as a module takes them that has no example input of its own."""
+    import torch
+
+    specs = artifact.contract.inputs if artifact.contract else artifact.contents.inputs
+    return tuple(
+        torch.zeros(_channels_first(spec.shape, spec), dtype=getattr(torch, spec.dtype)) for spec in specs
+    )
+
+
+def _channels_first(shape: tuple[int, ...], spec: TensorSpec) -> tuple[int, ...]:
+    if spec.layout == "NHWC" and len(shape) == 4:
+        return (shape[0], shape[3], shape[1], shape[2])
+    return shape
+
+
+def _ordered(specs: tuple[TensorSpec, ...], contract: tuple[TensorSpec, ...]) -> list[tuple[int, TensorSpec]]:
+    """(position in the file, tensor) in the source's order, which the contract keeps."""
+    names = {spec.name: index for index, spec in enumerate(specs)}
+    if {spec.name for spec in contract} != set(names):
+        return list(enumerate(specs))
+    merged = [(names[spec.name], specs[names[spec.name]], spec) for spec in contract]
+    return [(index, replace(own, layout=own.layout or said.layout)) for index, own, said in merged]
+
+
+def _to_file(
+    sample: Sample, inputs: list[tuple[int, TensorSpec]], count: int, path: Path
+) -> list[np.ndarray]:
+    """Arrays in the file's order, layout and dtype."""
+    import numpy as np
+
+    if len(sample) != count:
+        raise InputError(
+            f"the file has {count} inputs, its source {len(sample)}",
+            where=str(path),
+            hint="Compare it with the model it was made from",
+        )
+    arrays = [np.empty(0)] * count
+    for array, (index, spec) in zip(sample, inputs, strict=True):
+        if spec.layout == "NHWC" and array.ndim == 4:
+            array = array.transpose(0, 2, 3, 1)
+        if array.shape != spec.shape or array.dtype.kind != np.dtype(spec.dtype).kind:
+            raise InputError(
+                f"input {spec.name} is {spec.dtype} {_by(spec.shape)}, "
+                f"its source's is {array.dtype} {_by(array.shape)}",
+                where=str(path),
+                hint="Compare it with the model it was made from, in the same width and resolution",
+            )
+        arrays[index] = np.ascontiguousarray(array, spec.dtype)
+    return arrays
+
+
+def _from_file(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
+    return array.transpose(0, 3, 1, 2) if spec.layout == "NHWC" and array.ndim == 4 else array
+
+
+def _run(source: SourceModel, sample: Sample) -> list[np.ndarray]:
+    """The source's outputs, flattened in the order that torch.export gives them."""
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    try:
+        with torch.inference_mode():
+            result = source.module(*(torch.from_numpy(array.copy()) for array in sample))
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"the model does not run on its inputs ({str(error).splitlines()[0]})",
+            where=source.provenance.model,
+            hint="Check the example input's shape and dtype",
+        ) from error
+    return [
+        tensor.detach().cpu().numpy() for tensor in tree_leaves(result) if isinstance(tensor, torch.Tensor)
+    ]
+
+
+def _contract_problems(artifact: Artifact, expected: Contract | None) -> list[str]:
+    """Where the contract is not what was written, or not what the file's own tensors say."""
+    contract = artifact.contract
+    if contract is None:
+        return [] if expected is None else ["the file carries no contract"]
+    problems = []
+    if expected is not None and contract != expected:
+        problems.append("the contract read back from the file is not the one written")
+    contents = artifact.contents
+    for kind, said, found in (
+        ("input", contract.inputs, contents.inputs),
+        ("output", contract.outputs, contents.outputs),
+    ):
+        own = {spec.name: spec for spec in found}
+        for spec in said:
+            if spec.name not in own:
+                problems.append(
+                    f"the contract's {kind} {spec.name} is not in the file, which has {', '.join(own)}"
+                )
+                continue
+            for what, ours in _facts(spec).items():
+                theirs = _facts(own[spec.name])[what]
+                if ours != theirs:
+                    problems.append(f"{kind} {spec.name} has {what} {theirs}, the contract says {ours}")
+    if contract.labels and contract.task == "image-classification":
+        classes = contract.outputs[0].shape[-1]
+        if len(contract.labels) != classes:
+            problems.append(f"the contract has {len(contract.labels)} labels for {classes} classes")
+    return problems
+
+
+def _facts(spec: TensorSpec) -> dict[str, object]:
+    """What contract and file must agree on; Core ML takes a picture in an order of its own."""
+    shape = _by(_channels_first(spec.shape, spec))
+    return {"shape": shape, "dtype": spec.dtype, "scale": spec.scale, "zero point": spec.zero_point}
+
+
+def _compare(
+    name: str, actual: Sequence[np.ndarray], wanted: Sequence[np.ndarray], tolerance: float
+) -> OutputComparison:
+    import numpy as np
+
+    ours, theirs = (np.stack(arrays).astype(np.float64) for arrays in (actual, wanted))
+    with np.errstate(invalid="ignore", over="ignore"):
+        equal = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+        difference = np.where(equal, 0.0, np.abs(ours - theirs))
+    finite = np.where(np.isfinite(theirs), np.abs(theirs), 0.0)
+    largest = float(finite.max(initial=0.0))
+    noise, signal = float((difference**2).sum()), float((finite**2).sum())
+    flat = (len(ours), -1)
+    return OutputComparison(
+        name=name,
+        max_difference=float(difference.max(initial=0.0)),
+        largest=largest,
+        tolerance=max(FLOOR, tolerance * largest),
+        sqnr_db=_decibels(signal, noise),
+        same_top=int((ours.reshape(flat).argmax(1) == theirs.reshape(flat).argmax(1)).sum()),
+    )
+
+
+def _decibels(signal: float, noise: float) -> float:
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+
+
+def _badness(output: OutputComparison) -> float:
+    """Difference in tolerances; what is no number is worst."""
+    return output.max_difference / output.tolerance if math.isfinite(output.max_difference) else math.inf
+
+
+def _number(value: object) -> object:
+    return value if not isinstance(value, float) or math.isfinite(value) else None
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "scalar"

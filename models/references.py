@@ -1,0 +1,168 @@
+"""From what a user types to a model: zoo names, callables, other libraries, programs."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mobiledeploy.contract import Provenance
+from mobiledeploy.errors import EnvironmentProblem, InputError
+from mobiledeploy.models.nearest import did_you_mean
+from mobiledeploy.models.weights import Weights, find
+from mobiledeploy.models.zoo import DEFAULT_MODEL, ZooEntry, entries
+from mobiledeploy.source import SourceModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+CALLABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+KINDS = "Give a zoo name, package.module:callable, timm:NAME, torchvision:NAME or a .pt2 file"
+MODEL_SIZES = range(32, 4097)  # five halvings leave at least one pixel
+LARGEST_WIDTH = 8.0
+
+
+def load(
+    reference: str | None = None,
+    *,
+    weights: Path | str | None = None,
+    width: float | None = None,
+    resolution: int | None = None,
+) -> SourceModel:
+    """The model that a reference names, in eval mode, with its contract.
+
+    Args:
+        reference: a zoo name (``mobilenet_v1``, ...), ``package.module:callable`` (the callable returns a
+            module, a module with its example input, or a ``SourceModel``), ``timm:NAME``,
+            ``torchvision:NAME`` or the path of a ``.pt2`` program; None is MobileNetV2.
+        weights: path of a state dict, or ``"random"`` for seeded untrained weights; None finds the published
+            ones (zoo, timm, torchvision) or leaves a callable's own.
+        width: channel multiplier, zoo models only; None is 1.
+        resolution: height and width of the input in pixels; None is the model's own, or 224.
+
+    Returns:
+        The model; ``provenance.weights`` says where the weights came from, and that they were matched by
+        order and shape where they were.
+
+    Raises:
+        InputError: the reference, the weights or an option does not fit.
+        UnsupportedError: a program with dynamic shapes.
+        EnvironmentProblem: a library or the published weights are not on this machine.
+    """
+    reference = DEFAULT_MODEL if reference is None else reference
+    _check(width, resolution)
+    chosen: Weights | None = "random" if weights == "random" else None if weights is None else Path(weights)
+    entry = next((entry for entry in entries() if entry.name == reference), None)
+    if entry is not None:
+        return _from_zoo(entry, chosen, width or 1.0, resolution)
+    if width is not None:
+        raise InputError(
+            "only models of the zoo have a width multiplier", where=reference, hint="Leave --width out"
+        )
+    if reference.endswith(".pt2"):
+        from mobiledeploy.models.programs import load_program
+
+        if weights is not None or resolution is not None:
+            raise InputError(
+                "a .pt2 program has its weights and resolution inside",
+                where=reference,
+                hint="Leave --weights and --resolution out, or export the program again with others",
+            )
+        return load_program(Path(reference))
+    library, _, name = reference.partition(":")
+    if library == "timm":
+        from mobiledeploy.models.external import load_timm
+
+        return load_timm(name, chosen, resolution)
+    if library == "torchvision":
+        from mobiledeploy.models.external import load_torchvision
+
+        return load_torchvision(name, chosen, resolution)
+    if CALLABLE.fullmatch(reference):
+        from mobiledeploy.models.callables import load_callable
+
+        return load_callable(reference, chosen, resolution)
+    raise _unknown(reference)
+
+
+def _check(width: float | None, resolution: int | None) -> None:
+    if width is not None and not 0.0 < width <= LARGEST_WIDTH:
+        raise InputError(
+            f"the width multiplier {width:g} is out of range",
+            hint=f"Give a number above 0 and up to {LARGEST_WIDTH:g}, for example 0.5",
+        )
+    if resolution is not None and resolution not in MODEL_SIZES:
+        raise InputError(
+            f"the resolution {resolution} is out of range",
+            hint=f"Give a number of pixels from {MODEL_SIZES[0]} to {MODEL_SIZES[-1]}, for example 224",
+        )
+
+
+def _from_zoo(entry: ZooEntry, weights: Weights | None, width: float, resolution: int | None) -> SourceModel:
+    from mobiledeploy.models.checkpoints import describe, load_into, read_state_dict, sha256
+    from mobiledeploy.models.labels import imagenet_labels
+    from mobiledeploy.models.random_weights import image_input, seeded
+
+    name = entry.name if math.isclose(width, 1.0) else f"{entry.name} (width {width:g})"
+    labels = imagenet_labels()
+    if weights == "random":
+        with seeded():
+            module = entry.build(width, len(labels))
+        provenance = Provenance(model=name, weights="random")
+    else:
+        path = _published(entry, width) if weights is None else weights
+        state = read_state_dict(path)
+        classes = _classes(state, default=len(labels))
+        module = entry.build(width, classes)
+        how = load_into(module, state, where=str(path))
+        digest = sha256(path)
+        known = entry.weights is not None and entry.weights.sha256 == digest
+        provenance = Provenance(
+            model=name,
+            weights=describe(path, how),
+            weights_sha256=digest,
+            licence=entry.weights.licence if entry.weights and known else "",
+        )
+        labels = labels if classes == len(labels) else ()
+    preprocessing = entry.preprocessing_at(resolution or entry.preprocessing.height)
+    return SourceModel(
+        module=module.eval(),
+        example_input=image_input(3, preprocessing.height, preprocessing.width),
+        task="image-classification",
+        preprocessing=preprocessing,
+        labels=labels,
+        provenance=provenance,
+    )
+
+
+def _published(entry: ZooEntry, width: float) -> Path:
+    if entry.weights is None:
+        raise EnvironmentProblem(
+            "there are no published PyTorch weights (its maker published TensorFlow checkpoints)",
+            where=entry.name,
+            hint="Name a state dict with --weights FILE, or --weights random for untrained ones",
+        )
+    if not math.isclose(width, 1.0):
+        raise InputError(
+            f"the published weights are for width 1, not {width:g}",
+            where=entry.name,
+            hint="Name a state dict of that width with --weights FILE, or leave --width out",
+        )
+    return find(entry.weights)
+
+
+def _classes(state: Mapping[str, torch.Tensor], *, default: int) -> int:
+    """Rows of the last matrix of a state dict: the classifier's outputs."""
+    rows = [value.shape[0] for value in state.values() if value.ndim == 2]
+    return rows[-1] if rows else default
+
+
+def _unknown(reference: str) -> InputError:
+    if Path(reference).suffix in {".pth", ".pt", ".safetensors"}:
+        hint = "Weights need an architecture: give its name, and the file with --weights"
+    else:
+        hint = did_you_mean(reference, (entry.name for entry in entries()), otherwise=KINDS)
+    return InputError("there is no such model", where=reference or "(empty)", hint=hint)

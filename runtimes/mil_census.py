@@ -1,0 +1,168 @@
+"""What a MIL program costs and holds: operations, weights, mult-adds, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import prod
+
+from mobiledeploy.runtimes.census import Op
+from mobiledeploy.runtimes.mil_program import Constant, Operation, Program, Type
+
+_DATA_OF_CONSTEXPR = (
+    "quantized_data",
+    "data",
+    "indices",
+    "nonzero_data",
+    "indices_nonzero_data",
+    "source_val",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """Operations, weights and labels of a program; see ``FileContents``."""
+
+    ops: tuple[Op, ...]
+    parameters: int
+    weight_bytes: int
+    labels: tuple[str, ...]
+
+
+def program_holdings(program: Program) -> Holdings:
+    """What a program holds.
+
+    Raises:
+        LookupError, ValueError: an operation lacks what its kind needs.
+    """
+    return Holdings(_ops(program), *_parameters(program), labels(program))
+
+
+def _ops(program: Program) -> tuple[Op, ...]:
+    expanded = _constexprs(program)
+    return tuple(_op(op, program, expanded) for op in program.operations)
+
+
+def _parameters(program: Program) -> tuple[int, int]:
+    """Number of weights and their bytes as stored.
+
+    Weights are the floating-point constants that are no scalars, and what the ``constexpr_``
+    operations expand; the latter count expanded elements, and stored bytes with scales and tables.
+    """
+    count = size = 0
+    weights: dict[int, Constant] = {}
+    for op in program.operations:
+        values = dict.fromkeys(_constants(op, program))
+        if op.kind.startswith("constexpr_"):
+            count += op.outputs[-1][1].size
+            size += sum(value.stored.nbytes for value in values)
+        else:
+            weights.update((id(value), value) for value in values if _is_weight(value.type))
+    count += sum(value.type.size for value in weights.values())
+    return count, size + sum(value.stored.nbytes for value in weights.values())
+
+
+def labels(program: Program) -> tuple[str, ...]:
+    """Labels of the ``classify`` operation, none if there is none."""
+    for op in program.operations:
+        if op.kind == "classify":
+            for classes in _values(op.inputs.get("classes", ()), program):
+                return classes.texts or tuple(str(item) for item in classes.stored)
+    return ()
+
+
+def _is_weight(kind: Type) -> bool:
+    return bool(kind.shape) and kind.dtype.startswith(("float", "bfloat"))
+
+
+def _constexprs(program: Program) -> dict[str, str]:
+    """Values that ``constexpr_`` operations make -> dtype that they are stored in."""
+    found = {}
+    for op in program.operations:
+        if op.kind.startswith("constexpr_"):
+            found.update({name: _stored_dtype(op, program) for name, _ in op.outputs})
+    return found
+
+
+def _stored_dtype(op: Operation, program: Program) -> str:
+    arguments = {**{name: (value,) for name, value in op.attributes.items()}, **op.inputs}
+    for name in _DATA_OF_CONSTEXPR:
+        for value in _values(arguments.get(name, ()), program):
+            return value.type.dtype
+    return ""
+
+
+def _values(bound: Iterable[str | Constant], program: Program) -> Iterator[Constant]:
+    for item in bound:
+        value = program.constants.get(item) if isinstance(item, str) else item
+        if value is not None:
+            yield value
+
+
+def _constants(op: Operation, program: Program) -> Iterator[Constant]:
+    for bound in op.inputs.values():
+        yield from _values(bound, program)
+    yield from (value for name, value in op.attributes.items() if name != "name")
+
+
+def _op(op: Operation, program: Program, expanded: dict[str, str]) -> Op:
+    names = [item for bound in op.inputs.values() for item in bound if isinstance(item, str)]
+    read = [name for name in names if name not in program.constants and name not in expanded]
+    if op.kind.startswith("constexpr_"):
+        weights = _stored_dtype(op, program)
+    else:
+        weights = next((expanded[name] for name in names if name in expanded), "") or _largest(op, program)
+    return Op(
+        kind=op.kind,
+        inputs=tuple(program.types[name].dtype for name in read if name in program.types),
+        outputs=tuple(kind.dtype for _, kind in op.outputs if kind.dtype not in ("string", "dictionary")),
+        weights=weights,
+        mult_adds=_mult_adds(op, program),
+    )
+
+
+def _largest(op: Operation, program: Program) -> str:
+    found = [value for value in _constants(op, program) if _is_weight(value.type)]
+    return max(found, key=lambda value: value.type.size).type.dtype if found else ""
+
+
+def _mult_adds(op: Operation, program: Program) -> int:
+    """Multiply-accumulates, from the types that the file declares; 0 where a size is open."""
+    shapes = {name: _shape(bound[0], program) for name, bound in op.inputs.items() if len(bound) == 1}
+    output = op.outputs[0][1].shape if op.outputs else ()
+    used = [output, *shapes.values()]
+    if any(-1 in shape for shape in used):
+        return 0
+    match op.kind:
+        case "conv":
+            return prod(output) * prod(shapes["weight"][1:])
+        case "conv_transpose":
+            return prod(shapes["x"]) * prod(shapes["weight"][1:])
+        case "linear":
+            return prod(output) * shapes["weight"][1]
+        case "matmul":
+            transposed = any(
+                bool(value.array) for value in _values(op.inputs.get("transpose_x", ()), program)
+            )
+            return prod(output) * shapes["x"][-2 if transposed else -1]
+        case "einsum":
+            return _einsum(op, program)
+        case "scaled_dot_product_attention":
+            query, key, value = shapes["query"], shapes["key"], shapes["value"]
+            return prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+    return 0
+
+
+def _einsum(op: Operation, program: Program) -> int:
+    """The product of the sizes of all indices of the equation."""
+    (equation,) = (value.texts[0] for value in _values(op.inputs["equation"], program))
+    sizes: dict[str, int] = {}
+    for letters, bound in zip(equation.split("->")[0].split(","), op.inputs["values"], strict=True):
+        sizes.update(zip(letters.strip(), _shape(bound, program), strict=True))
+    return prod(sizes.values())
+
+
+def _shape(bound: str | Constant, program: Program) -> tuple[int, ...]:
+    if isinstance(bound, Constant):
+        return bound.type.shape
+    return program.types[bound].shape if bound in program.types else ()

@@ -1,0 +1,95 @@
+"""Run an ONNX file on this host with ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mobiledeploy.contract import TensorSpec
+from mobiledeploy.errors import InputError
+from mobiledeploy.runtimes.formats import needs
+from mobiledeploy.runtimes.onnx_file import read
+from mobiledeploy.runtimes.session import Session
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# What goes wrong is raised and said once; the engine's own log would say it again.
+_FATAL_ONLY = 4
+
+
+def open_session(path: Path, threads: int | None = None) -> Session:
+    """Open an ONNX file on the CPU.
+
+    Args:
+        path: an ``.onnx`` file, its external data beside it if it has any.
+        threads: of one inference; None for all cores.
+
+    Raises:
+        InputError: the file is damaged, or ONNX Runtime cannot run it.
+        EnvironmentProblem: onnx or onnxruntime is not installed.
+    """
+    with needs("onnx"):
+        import onnxruntime
+
+        contents = read(path)
+    engine = f"ONNX Runtime {onnxruntime.__version__}"
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _FATAL_ONLY
+    options.intra_op_num_threads = threads or 0
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise InputError(
+            f"{engine} cannot open it ({_one_line(error)})",
+            where=str(path),
+            hint="The file is damaged, or needs another version of ONNX Runtime",
+        ) from error
+    return _OnnxSession(str(path), engine, contents.inputs, contents.outputs, session)
+
+
+class _OnnxSession:
+    def __init__(
+        self,
+        where: str,
+        engine: str,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        session: Any,
+    ) -> None:
+        self.engine, self.inputs, self.outputs = engine, inputs, outputs
+        self._where, self._session = where, session
+
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One inference; see ``Session.run``.  Open dimensions (-1) take any size."""
+        if len(inputs) != len(self.inputs):
+            raise InputError(f"takes {len(self.inputs)} inputs, got {len(inputs)}", where=self._where)
+        for spec, array in zip(self.inputs, inputs, strict=True):
+            if not _fits(array, spec):
+                raise InputError(
+                    f"input {spec.name!r} is {spec.dtype} {list(spec.shape)}, "
+                    f"got {array.dtype.name} {list(array.shape)}",
+                    where=self._where,
+                )
+        feeds = {spec.name: array for spec, array in zip(self.inputs, inputs, strict=True)}
+        try:
+            outputs: list[np.ndarray] = self._session.run(None, feeds)
+        except Exception as error:
+            raise InputError(
+                f"{self.engine} cannot run it ({_one_line(error)})", where=self._where
+            ) from error
+        return outputs
+
+
+def _fits(array: np.ndarray, spec: TensorSpec) -> bool:
+    sides = zip(array.shape, spec.shape, strict=False)
+    return (
+        array.dtype.name == spec.dtype
+        and array.ndim == len(spec.shape)
+        and all(promised in (-1, side) for side, promised in sides)
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,285 @@
+"""Read what a TFLite file holds, from its bytes alone: no TFLite package is needed.
+
+Any ``.tflite`` is read: float, quantized, dynamic-range and float16 weights, sparse weights, several
+subgraphs, control flow, custom operators.  Field numbers are those of the public ``schema.fbs``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import Literal
+
+from mobiledeploy.contract import TensorSpec
+from mobiledeploy.errors import InputError
+from mobiledeploy.runtimes.census import FileContents, Op
+from mobiledeploy.runtimes.tflite_flatbuffer import Buffer, FlatbufferError, Table
+from mobiledeploy.runtimes.tflite_metadata import read_metadata, stored_buffers
+from mobiledeploy.runtimes.tflite_ops import DTYPES, OPERATORS
+
+IDENTIFIER = b"TFL3"
+# Operators that restore a stored constant: it stays a weight, and they are no arithmetic.
+_UNPACKERS = frozenset({"DEQUANTIZE", "DENSIFY"})
+# Slots of an operator's options that name the subgraphs it runs.
+_CALLS = {
+    "CALL": (0,),
+    "CALL_ONCE": (0,),
+    "IF": (0, 1),
+    "WHILE": (0, 1),
+    "STABLEHLO_COMPOSITE": (1,),
+    "STABLEHLO_WHILE": (0, 1),
+}
+_ITEM_SIZES = {
+    "float32": 4, "float16": 2, "bfloat16": 2, "float64": 8, "int8": 1, "uint8": 1, "bool": 1,
+    "int16": 2, "uint16": 2, "int32": 4, "uint32": 4, "int64": 8, "uint64": 8,
+}  # fmt: skip
+# Without a scale these hold shapes, axes, paddings or indices, not weights.
+_ARGUMENT_DTYPES = frozenset({"int32", "int64", "uint32", "uint64", "bool", "string"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    buffer: int
+    stored: int
+    """Bytes of its constant value; 0 for an activation."""
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape) if all(side > 0 for side in self.shape) else 0
+
+    @property
+    def is_constant(self) -> bool:
+        # A constant without elements (the shape of a scalar, say) has no bytes.
+        return bool(self.stored) or 0 in self.shape
+
+    @property
+    def is_weight(self) -> bool:
+        return bool(self.stored) and (bool(self.scales) or self.dtype not in _ARGUMENT_DTYPES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Table | None
+
+    @property
+    def calls(self) -> tuple[int, ...]:
+        return tuple(self.options.integer(slot) for slot in _CALLS.get(self.kind, ())) if self.options else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Subgraph:
+    tensors: tuple[_Tensor, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    nodes: tuple[_Node, ...]
+
+
+def read(path: Path) -> FileContents:
+    """Read a TFLite file.
+
+    Inputs and outputs are those of the first subgraph, under the names of its signature if it has
+    one, else of its tensors; image-like ones (4-D, 1, 3 or 4 channels last) are ``NHWC``.  Operators
+    of all subgraphs are listed; those of subgraphs that an inference of the first does not run have
+    no mult-adds.  A loop's body and both branches of a condition count once.  A constant that goes
+    through DEQUANTIZE or DENSIFY is a weight of the dtype in which it is stored.
+
+    Raises:
+        InputError: the file is missing, no TFLite file, or damaged.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    return read_bytes(data, where=str(path))
+
+
+def read_bytes(data: bytes, *, where: str) -> FileContents:
+    """Read the bytes of a TFLite file; see ``read``."""
+    if data[4:8] != IDENTIFIER:
+        raise InputError(
+            "not a TFLite file (it has no TFL3 identifier)",
+            where=where,
+            hint="Give the path of a .tflite file",
+        )
+    try:
+        model = Buffer(data).root(IDENTIFIER)
+        subgraphs = _subgraphs(model, data)
+        signatures = _signature_names(model)
+        contents = _contents(subgraphs, *signatures)
+    except FlatbufferError as error:
+        raise InputError(
+            f"damaged TFLite file: {error}", where=where, hint="Convert or download it again"
+        ) from error
+    metadata = read_metadata(data, where=where)
+    return replace(contents, contract=metadata.contract, labels=metadata.labels, producer=metadata.producer)
+
+
+def _contents(
+    subgraphs: tuple[_Subgraph, ...], input_names: dict[int, str], output_names: dict[int, str]
+) -> FileContents:
+    first = subgraphs[0]
+    run = _reachable(subgraphs)
+    ops: list[Op] = []
+    weights: dict[int, _Tensor] = {}
+    for index, subgraph in enumerate(subgraphs):
+        for op, read_weights in _operations(subgraph):
+            ops.append(op if index in run else replace(op, mult_adds=0))
+            weights.update((weight.buffer, weight) for weight in read_weights)
+    return FileContents(
+        inputs=tuple(_spec(first.tensors[index], input_names.get(index)) for index in first.inputs),
+        outputs=tuple(_spec(first.tensors[index], output_names.get(index)) for index in first.outputs),
+        ops=tuple(ops),
+        parameters=sum(weight.size for weight in weights.values()),
+        weight_bytes=sum(weight.stored for weight in weights.values()),
+    )
+
+
+def _operations(subgraph: _Subgraph) -> Iterator[tuple[Op, list[_Tensor]]]:
+    """Every operator with the weights it reads; unpackers of constants are folded into their readers."""
+    constants = {index: tensor for index, tensor in enumerate(subgraph.tensors) if tensor.is_constant}
+    for node in subgraph.nodes:
+        if node.kind in _UNPACKERS and node.inputs and node.inputs[0] in constants and node.outputs:
+            constants[node.outputs[0]] = constants[node.inputs[0]]
+            continue
+        present = [index for index in node.inputs if index >= 0]
+        outputs = [subgraph.tensors[index] for index in node.outputs]
+        weights = [constants[index] for index in present if index in constants and constants[index].is_weight]
+        op = Op(
+            kind=node.kind,
+            inputs=tuple(subgraph.tensors[index].dtype for index in present if index not in constants),
+            outputs=tuple(tensor.dtype for tensor in outputs),
+            weights=max(weights, key=lambda weight: weight.size).dtype if weights else "",
+            mult_adds=_mult_adds(node, [subgraph.tensors[index] for index in present], outputs),
+        )
+        yield op, weights
+
+
+def _mult_adds(node: _Node, inputs: list[_Tensor], outputs: list[_Tensor]) -> int:
+    """Multiply-accumulates of one operator, padding included, 0 where a side is unknown."""
+    if not outputs:
+        return 0
+    result = outputs[0].size
+    match node.kind, [tensor.shape for tensor in inputs]:
+        case "CONV_2D", [_, (_, height, width, channels), *_]:
+            return result * height * width * channels
+        case "DEPTHWISE_CONV_2D", [_, (_, height, width, _), *_]:
+            return result * height * width
+        case "TRANSPOSE_CONV", [_, (channels, height, width, _), _, *_]:
+            return inputs[2].size * height * width * channels
+        case "FULLY_CONNECTED", [_, (_, features), *_]:
+            return result * features
+        case "BATCH_MATMUL", [(*_, rows, columns), _]:
+            adjoint = node.options is not None and node.options.integer(0, "<B")
+            return result * (rows if adjoint else columns)
+    return 0
+
+
+def _reachable(subgraphs: tuple[_Subgraph, ...]) -> set[int]:
+    """The subgraphs that an inference of the first one runs."""
+    found, waiting = set[int](), [0]
+    while waiting:
+        index = waiting.pop()
+        if index not in found:
+            found.add(index)
+            waiting += [call for node in subgraphs[index].nodes for call in node.calls]
+    return found
+
+
+def _spec(tensor: _Tensor, name: str | None) -> TensorSpec:
+    layout: Literal["NHWC", ""] = "NHWC" if len(tensor.shape) == 4 and tensor.shape[3] in (1, 3, 4) else ""
+    quantized = len(tensor.scales) == 1
+    return TensorSpec(
+        name=name or tensor.name,
+        shape=tensor.shape,
+        dtype=tensor.dtype,
+        layout=layout,
+        scale=tensor.scales[0] if quantized else None,
+        zero_point=(*tensor.zero_points, 0)[0] if quantized else None,
+    )
+
+
+def _subgraphs(model: Table, data: bytes) -> tuple[_Subgraph, ...]:
+    kinds = [_kind(code) for code in model.tables(1)]
+    buffers = stored_buffers(model, data)
+    subgraphs = tuple(_subgraph(table, kinds, buffers) for table in model.tables(2))
+    if not subgraphs:
+        raise FlatbufferError("it has no subgraph")
+    calls = (call for subgraph in subgraphs for node in subgraph.nodes for call in node.calls)
+    _check(calls, len(subgraphs), "an operator calls subgraph")
+    return subgraphs
+
+
+def _kind(code: Table) -> str:
+    # Files from before 2020 fill the one-byte field only, new ones both where the number fits.
+    number = max(code.integer(0, "<b"), code.integer(3))
+    if not 0 <= number < len(OPERATORS):
+        return f"BUILTIN_{number}"
+    name = OPERATORS[number]
+    return f"CUSTOM:{code.text(1)}" if name == "CUSTOM" else name
+
+
+def _subgraph(table: Table, kinds: list[str], buffers: list[memoryview]) -> _Subgraph:
+    tensors = tuple(_tensor(item, buffers) for item in table.tables(0))
+    inputs, outputs = table.integers(1), table.integers(2)
+    _check(inputs, len(tensors), "an input names tensor")
+    _check(outputs, len(tensors), "an output names tensor")
+    nodes = tuple(_node(item, kinds, len(tensors)) for item in table.tables(3))
+    return _Subgraph(tensors, inputs, outputs, nodes)
+
+
+def _node(table: Table, kinds: list[str], tensors: int) -> _Node:
+    opcode, inputs, outputs = table.integer(0, "<I"), table.integers(1), table.integers(2)
+    _check((opcode,), len(kinds), "an operator has code")
+    _check((index for index in inputs if index != -1), tensors, "an operator reads tensor")
+    _check(outputs, tensors, "an operator writes tensor")
+    options = table.table(4) or table.table(12)
+    return _Node(kinds[opcode], inputs, outputs, options)
+
+
+def _tensor(table: Table, buffers: list[memoryview]) -> _Tensor:
+    buffer, number = table.integer(2, "<I"), table.integer(1, "<b")
+    _check((buffer,), len(buffers), "a tensor has buffer")
+    quantization = table.table(4)
+    tensor = _Tensor(
+        name=table.text(3),
+        shape=table.integers(0),
+        dtype=DTYPES[number] if 0 <= number < len(DTYPES) else f"type{number}",
+        scales=quantization.numbers(2, "f") if quantization else (),
+        zero_points=quantization.integers(3, "q") if quantization else (),
+        buffer=buffer,
+        stored=len(buffers[buffer]),
+    )
+    item_size = _ITEM_SIZES.get(tensor.dtype)
+    is_sparse = table.table(6) is not None
+    if tensor.stored and item_size and not is_sparse and tensor.stored != tensor.size * item_size:
+        shape = "x".join(map(str, tensor.shape))
+        raise FlatbufferError(f"constant {tensor.name!r} ({tensor.dtype} {shape}) has {tensor.stored} bytes")
+    return tensor
+
+
+def _signature_names(model: Table) -> tuple[dict[int, str], dict[int, str]]:
+    """Names of the first subgraph's inputs and outputs by tensor, from its first signature."""
+    for signature in model.tables(7):
+        if signature.integer(4, "<I") == 0:
+            return _tensor_names(signature, 0), _tensor_names(signature, 1)
+    return {}, {}
+
+
+def _tensor_names(signature: Table, slot: int) -> dict[int, str]:
+    return {item.integer(1, "<I"): item.text(0) for item in signature.tables(slot)}
+
+
+def _check(indices: Iterable[int], count: int, what: str) -> None:
+    for index in indices:
+        if not 0 <= index < count:
+            raise FlatbufferError(f"{what} {index} of {count}")

@@ -1,0 +1,59 @@
+"""A model small enough to convert in every test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mobiledeploy.contract import Preprocessing, Provenance
+from mobiledeploy.source import SourceModel
+
+SIZE = 16
+
+
+def tiny_module(seed: int = 0) -> torch.nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return torch.nn.Sequential(
+            torch.nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False),
+            torch.nn.BatchNorm2d(8),
+            torch.nn.ReLU6(),
+            torch.nn.AdaptiveAvgPool2d(1),
+            torch.nn.Flatten(),
+            torch.nn.Linear(8, 4),
+        ).eval()
+
+
+@pytest.fixture
+def tiny() -> SourceModel:
+    return SourceModel(
+        tiny_module(),
+        (torch.zeros(1, 3, SIZE, SIZE),),
+        "image-classification",
+        Preprocessing(SIZE, SIZE, resize_to=18, mean=(127.5,) * 3, std=(127.5,) * 3),
+        ("ant", "bee", "cat", "dog"),
+        Provenance(model="tiny", weights="random"),
+    )
+
+
+@pytest.fixture
+def tiny_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The same kind of model as ``package.module:callable``, in the current folder."""
+    (tmp_path / "tiny_user_model.py").write_text(
+        "import torch\n"
+        "def build():\n"
+        "    print('noise on stdout')\n"
+        "    torch.manual_seed(0)\n"
+        "    layers = [torch.nn.Conv2d(3, 4, 3, stride=2), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1)]\n"
+        "    net = torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(4, 3)).eval()\n"
+        "    return net, torch.zeros(1, 3, 12, 12)\n"
+        "def unsupported():\n"
+        "    class Odd(torch.nn.Module):\n"
+        "        def forward(self, x):\n"
+        "            return torch.linalg.svdvals(x) + torch.special.bessel_j0(x).sum()\n"
+        "    return Odd().eval(), torch.zeros(1, 3, 12, 12)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    return "tiny_user_model:build"
