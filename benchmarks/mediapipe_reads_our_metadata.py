@@ -2,7 +2,7 @@
 
     python benchmarks/mediapipe_reads_our_metadata.py IMAGE FILE.tflite...
 
-The first run installs MediaPipe into build/mediapipe (about 300 MB).  For every file, which must be an
+The first run installs MediaPipe into build/mediapipe (about 400 MB).  For every file, which must be an
 image classifier made by mobiledeploy, it prints what MediaPipe's metadata reader and classifier see
 next to what our own session computes on the same pixels, and ends with code 1 where they differ.
 """

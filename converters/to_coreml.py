@@ -121,7 +121,7 @@ def _prepare(
     from mobiledeploy.converters.functional import functional
 
     program = functional(_copied(program))
-    _flatten_to_reshape(program)
+    _use_known_names(program)
     unknown = _unknown(program)
     if unknown:
         from torch.export import default_decompositions
@@ -130,6 +130,7 @@ def _prepare(
         program = program.run_decompositions(
             {node.target: table[node.target] for node in unknown if node.target in table}
         )
+        _use_known_names(program)
         unknown = _unknown(program)
     if unknown:
         raise RefusedError(tuple(_refusal(node) for node in unknown), where=str(path))
@@ -140,30 +141,40 @@ def _prepare(
 def _copied(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
     """The program with a graph of its own, under the dialect's name that coremltools asks for.
 
-    It asks for ATEN because programs of the other dialect may write in place, which ``functional``
-    rules out; tracing the program anew to rename it takes longer than converting it.
+    It asks for ATEN because programs of the other dialect may write in place, which is taken out here;
+    tracing the program anew for it takes longer than converting it.
     """
     import torch
     from torch._export.verifier import Verifier
 
-    own = copy.copy(program)
     graph = copy.deepcopy(program.graph)
-    # A copy renames what is called like a Python builtin (``input``), and the signature goes by name.
-    for theirs, ours in zip(program.graph.nodes, graph.nodes, strict=True):
-        ours.name = theirs.name
+    for node, original in zip(graph.nodes, program.graph.nodes, strict=True):
+        # The signature knows nodes by name, and copying changes some (``input``).
+        node.name = original.name
+    own = copy.copy(program)
     own._graph_module = torch.fx.GraphModule(program.graph_module, graph)
     own._verifiers = [Verifier]
     return own
 
 
-def _flatten_to_reshape(program: torch.export.ExportedProgram) -> None:
-    """Before: ``flatten(x, 1)``.  After: ``reshape(x, [1, 1280])``; coremltools knows only the latter."""
+def _use_known_names(program: torch.export.ExportedProgram) -> None:
+    """Operations that coremltools knows under another name only.
+
+    Before: ``a = relu_(x); b = alias(a); flatten(b, 1)``.  After: ``a = relu(x); reshape(a, [1, 1280])``.
+    """
     import torch
 
     aten = torch.ops.aten
     for node in program.graph.find_nodes(op="call_function", target=aten.flatten.using_ints):
         node.target = aten.reshape.default
         node.args, node.kwargs = (node.all_input_nodes[0], list(node.meta["val"].shape)), {}
+    for node in program.graph.find_nodes(op="call_function", target=aten.alias.default):
+        node.replace_all_uses_with(node.args[0])
+        program.graph.erase_node(node)
+    for node in program.graph.nodes:
+        if isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable:
+            name = node.target._schema.name.removeprefix("aten::").removesuffix("_")
+            node.target = getattr(getattr(aten, name), node.target._overloadname)
 
 
 def _pixels_to_float(program: torch.export.ExportedProgram, contract: Contract) -> None:

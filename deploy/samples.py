@@ -91,8 +91,9 @@ def _fill(example: np.ndarray, pattern: Pattern, rule: Preprocessing | None) -> 
     if rule is not None and example.ndim == 4:
         pixels = np.rint(pattern(example.shape) * 255)
         shape = (1, len(rule.mean), 1, 1)
-        values = (pixels - np.reshape(rule.mean, shape)) / np.reshape(rule.std, shape)
+        values: np.ndarray = (pixels - np.reshape(rule.mean, shape)) / np.reshape(rule.std, shape)
         return values.astype(example.dtype)
     if np.issubdtype(example.dtype, np.floating):
-        return (pattern(example.shape) * 2 - 1).astype(example.dtype)
+        values = pattern(example.shape) * 2 - 1
+        return values.astype(example.dtype)
     return example

@@ -143,7 +143,7 @@ class Contract:
                 provenance=_build(Provenance, data.pop("provenance")),
                 task=data.pop("task"),
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 f"the contract cannot be read ({error})",
                 where=where,

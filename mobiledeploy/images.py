@@ -128,6 +128,8 @@ def load_image(path: Path) -> Image.Image:
     try:
         with Image.open(path, formats=_FORMATS) as image:
             image.load()
+            # Read here, kept in the image, so that a damaged one is found while the file is known.
+            image.getexif()
             return image
     except FileNotFoundError as error:
         raise InputError("no such image", where=str(path), hint="Check the path") from error

@@ -32,6 +32,17 @@ _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 # Share of the short side that the centre crop keeps, usual for ImageNet classifiers.
 _CROP_SHARE = 0.875
+_EXIF_ORIENTATION = 0x112
+# EXIF orientation -> Pillow's transposition that undoes it (EXIF 2.32, tag 0x0112); 1 is upright.
+_TURNS: Mapping[int, str] = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 # A resized image has at most this many; only absurd aspect ratios or rules come here.
 _MOST_PIXELS = 2**27
 
@@ -54,7 +65,6 @@ def prepare(image: Image.Image, rule: Preprocessing) -> np.ndarray:
         InputError: the rule contradicts itself, or the image has more than 8 bits per channel.
     """
     import numpy as np
-    from PIL import ImageOps
 
     check(rule)
     if image.mode in {"I", "F"} or image.mode.startswith("I;"):
@@ -62,7 +72,7 @@ def prepare(image: Image.Image, rule: Preprocessing) -> np.ndarray:
             f"the image has more than 8 bits per channel (mode {image.mode})",
             hint="Save it with 8 bits per channel",
         )
-    upright = ImageOps.exif_transpose(image).convert("L" if rule.channels == "L" else "RGB")
+    upright = _turn(image).convert("L" if rule.channels == "L" else "RGB")
     pixels = np.asarray(_crop(_resize(upright, rule), rule))
     if rule.channels == "L":
         return pixels[:, :, np.newaxis]
@@ -208,6 +218,14 @@ def check(rule: Preprocessing) -> None:
     for problem, found in problems.items():
         if found:
             raise InputError(problem, where="preprocessing", hint="Correct the model's preprocessing")
+
+
+def _turn(image: Image.Image) -> Image.Image:
+    """Upright, as the EXIF orientation says (Pillow's ``exif_transpose`` would rewrite the EXIF too)."""
+    from PIL import Image
+
+    turn = _TURNS.get(image.getexif().get(_EXIF_ORIENTATION, 1))
+    return image if turn is None else image.transpose(Image.Transpose[turn])
 
 
 def _resize(image: Image.Image, rule: Preprocessing) -> Image.Image:

@@ -10,7 +10,22 @@ from pathlib import Path
 from mobiledeploy.contract import Contract, Target, TensorSpec
 
 # Element types that count as integer arithmetic when an op computes in them.
-INTEGER_DTYPES = frozenset({"int4", "int8", "uint8", "int16", "int32", "int64", "bool"})
+INTEGER_DTYPES = frozenset(
+    {
+        "bool",
+        "int2",
+        "int4",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint4",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
+# Products whose inputs 1 and 2 quantize the first factor, 6 and 7 the result.
+_INTEGER_PRODUCTS = ("QLinearConv", "QLinearMatMul")
 # Constants above this many elements carry no shapes or axes; inference does without their values.
 _LARGEST_SHAPE_VALUE = 1024
 
@@ -97,26 +99,26 @@ class Graph:
 
     def quantization(self, name: str) -> tuple[float | None, int | None]:
         """Scale and zero point of an integer input or output, where the graph states one pair."""
-        pairs = {self._pair(node, 1) for node in self.consumers.get(name, ()) if node.op_type == DEQUANTIZE}
-        pairs |= {
-            self._pair(node, 1)
-            for node in self.consumers.get(name, ())
-            if node.op_type in ("QLinearConv", "QLinearMatMul") and node.input[0] == name
-        }
+        pairs = set()
+        for reader in self.consumers.get(name, ()):
+            if reader.op_type in (DEQUANTIZE, *_INTEGER_PRODUCTS) and reader.input[0] == name:
+                pairs.add(self.pair(reader, 1))
         producer = self.producers.get(name)
         if producer is not None and producer.op_type == QUANTIZE:
-            pairs.add(self._pair(producer, 1))
-        if producer is not None and producer.op_type in ("QLinearConv", "QLinearMatMul"):
-            pairs.add(self._pair(producer, 6))
+            pairs.add(self.pair(producer, 1))
+        if producer is not None and producer.op_type in _INTEGER_PRODUCTS:
+            pairs.add(self.pair(producer, 6))
         return pairs.pop() if len(pairs) == 1 else (None, None)
 
-    def _pair(self, node: Node, slot: int) -> tuple[float | None, int | None]:
-        scale = self._scalar(node, slot)
+    def pair(self, node: Node, slot: int) -> tuple[float | None, int | None]:
+        """Scale and zero point from a node's inputs at ``slot`` and after it, if single constants."""
+        scale = self.scalar(node, slot)
         if scale is None:
             return None, None
-        return float(scale), int(self._scalar(node, slot + 1) or 0)
+        return float(scale), int(self.scalar(node, slot + 1) or 0)
 
-    def _scalar(self, node: Node, slot: int) -> float | int | None:
+    def scalar(self, node: Node, slot: int) -> float | int | None:
+        """Value of a node's input that is one constant number, else None."""
         constant = self.constants.get(node.input[slot]) if slot < len(node.input) else None
         if constant is None or constant.value is None or constant.size != 1:
             return None

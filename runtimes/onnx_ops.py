@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import TYPE_CHECKING
 
 from mobiledeploy.runtimes.census import INTEGER_DTYPES, Op
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     Node = onnx.NodeProto
 
-# Activations that a quantized convolution or addition takes in: the next range clips as they do.
+# Activations that disappear into the range of the QuantizeLinear behind them, if it clips as they do.
 _ABSORBED = frozenset({"Relu", "Clip"})
+# ONNX Runtime's own allowance when it compares the two ranges.
+_RANGE_TOLERANCE = 2.0**-23
 # Inputs that say how to compute: scales, zero points, bounds, sizes.  They are no weights.
 _SETTINGS: dict[str, frozenset[int]] = {
     QUANTIZE: frozenset({1, 2}),
@@ -40,6 +42,7 @@ _SETTINGS: dict[str, frozenset[int]] = {
     "QLinearMul": frozenset({1, 2, 4, 5, 6, 7}),
     "QGemm": frozenset({1, 2, 4, 5, 7, 8}),
 }
+_LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}
 _UNARY_SETTINGS = frozenset({1, 2, 3, 4})
 # Where the two factors of a product stand among the inputs.
 _FACTORS = {
@@ -86,7 +89,8 @@ class _IntegerView:
     """Which float tensors of a Q/DQ graph stand for integers.
 
     ``int8 -> DequantizeLinear -> Conv -> Relu -> QuantizeLinear -> int8`` is one integer Conv with
-    its activation: the float tensors in between are never made.
+    its activation, if the last range has no negative numbers: the float tensors in between are
+    never made.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -135,9 +139,29 @@ class _IntegerView:
             return ""
         if all(reader.op_type == QUANTIZE for reader in readers):
             return self._graph.dtypes.get(readers[0].output[0], UNKNOWN)
-        if len(readers) == 1 and readers[0].op_type in _ABSORBED:
+        if len(readers) == 1 and readers[0].op_type in _ABSORBED and self._is_clipped_anyway(readers[0]):
             return self._after.get(readers[0].output[0], "")
         return ""
+
+    def _is_clipped_anyway(self, activation: Node) -> bool:
+        """Whether the ranges of the QuantizeLinear behind an activation lie inside its own."""
+        low, high = 0.0, inf
+        if activation.op_type == "Clip":
+            bounds = (self._graph.scalar(activation, slot) for slot in (1, 2))
+            names = ("min", -inf), ("max", inf)  # attributes until opset 11
+            low, high = (
+                attribute(activation, name, default) if bound is None else bound
+                for bound, (name, default) in zip(bounds, names, strict=True)
+            )
+        for reader in self._graph.consumers.get(activation.output[0], []):
+            scale, zero_point = self._graph.pair(reader, 1)
+            limits = _LIMITS.get(self._graph.dtypes.get(reader.output[0], ""))
+            if scale is None or zero_point is None or limits is None:
+                return False
+            smallest, largest = (scale * (limit - zero_point) for limit in limits)
+            if low - smallest > _RANGE_TOLERANCE or largest - high > _RANGE_TOLERANCE:
+                return False
+        return True
 
     def _is_integer(self, node: Node) -> bool:
         if not any(name in self._after for name in node.output):

@@ -17,7 +17,7 @@ from mobiledeploy.converters.nodes import module_path
 from mobiledeploy.converters.tflite import layout
 from mobiledeploy.converters.tflite.decompose import decompose
 from mobiledeploy.converters.tflite.graph import Graph, Tensor
-from mobiledeploy.converters.tflite.lowering import Lowering, Refused, Value, lowerer
+from mobiledeploy.converters.tflite.lowering import CannotLowerError, Lowering, Value, lowerer
 from mobiledeploy.converters.tflite.ops import register_all
 from mobiledeploy.errors import InputError, Refusal, RefusedError
 
@@ -121,7 +121,7 @@ class _Walk:
             return self._function(node, target, arguments, keywords)
         try:
             return self._call(node, target, arguments, keywords)
-        except Refused as refusal:
+        except CannotLowerError as refusal:
             self.refusals.append(
                 Refusal(
                     node.name,
@@ -162,7 +162,7 @@ class _Walk:
             return function(lo, *_positional(target, arguments, keywords))
         inner = decompose(node)
         if inner is None:
-            raise Refused("no TFLite lowering for it")
+            raise CannotLowerError("no TFLite lowering for it")
         graph, tensors = inner
         values = _values((arguments, keywords), constants=True)
         environment = dict(zip([n for n in graph.nodes if n.op == "placeholder"], values, strict=True))
@@ -179,12 +179,9 @@ def _compute(target: torch._ops.OpOverload, arguments: Any, keywords: Any) -> An
 
 def _positional(target: torch._ops.OpOverload, arguments: Any, keywords: dict[str, Any]) -> list[Any]:
     """Arguments in the schema's order, defaults filled in."""
-    bound = list(arguments)
-    for argument in target._schema.arguments[len(arguments) :]:
-        bound.append(
-            keywords.get(argument.name, argument.default_value if argument.has_default_value() else None)
-        )
-    return bound
+    missing = target._schema.arguments[len(arguments) :]
+    defaults = {item.name: item.default_value for item in missing if item.has_default_value()}
+    return [*arguments, *(keywords.get(item.name, defaults.get(item.name)) for item in missing)]
 
 
 def _resolve(argument: Any, environment: dict[Node, Any]) -> Any:

@@ -31,7 +31,7 @@ _STORED_DTYPES = {
 }
 
 
-class Refused(Exception):
+class CannotLowerError(Exception):
     """Raised by a lowering that cannot express its arguments; collected, never shown alone."""
 
     def __init__(self, reason: str, next_step: str = "replace it in the model") -> None:

@@ -25,13 +25,13 @@ def pairs(rows: Iterable[tuple[str, str]], title: str | None = None) -> Table:
 
 
 def columns(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A table with heads and no lines."""
+    """A table with heads and no lines; the first column is kept whole."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for head in heads:
-        table.add_column(head, overflow="fold")
+    for index, head in enumerate(heads):
+        table.add_column(head, overflow="fold", no_wrap=index == 0)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table

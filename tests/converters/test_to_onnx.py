@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 import subprocess
@@ -29,6 +30,7 @@ from mobiledeploy.converters import to_onnx
 from mobiledeploy.converters.export import export
 from mobiledeploy.converters.raw_pixels import raw_pixels
 from mobiledeploy.errors import InputError, OutputError, RefusedError, UnsupportedError
+from mobiledeploy.runtimes.onnx_session import open_session
 from mobiledeploy.source import SourceModel
 
 PREPROCESSING = Preprocessing(8, 8, resize_to=10, mean=(127.5,) * 3, std=(127.5,) * 3)
@@ -388,3 +390,63 @@ def test_weights_are_the_models_own(fp32: tuple[Path, onnx.ModelProto]) -> None:
     weights = {item.name: numpy_helper.to_array(item) for item in fp32[1].graph.initializer}
     linear = tiny().module.get_submodule("classifier.1")
     np.testing.assert_array_equal(weights["classifier.1.weight"], linear.weight.detach().numpy())
+
+
+def mobilenet(name: str, data_dir: Path) -> SourceModel:
+    from mobiledeploy.models.mobilenet_v1 import MobileNetV1
+    from mobiledeploy.models.mobilenet_v2 import MobileNetV2
+
+    module, file, mean, std = {
+        "v1": (MobileNetV1(), "mobilenet_v1_1.0_224_tfslim.pth", (127.5,) * 3, (127.5,) * 3),
+        "v2": (
+            MobileNetV2(),
+            "mobilenet_v2-b0353104.pth",
+            (123.675, 116.28, 103.53),
+            (58.395, 57.12, 57.375),
+        ),
+    }[name]
+    state = torch.load(data_dir / "weights" / file, weights_only=True)  # noqa: TID251
+    module.load_state_dict(state)
+    rule = Preprocessing(224, 224, resize_to=256, mean=mean, std=std)
+    return SourceModel(module.eval(), (torch.zeros(1, 3, 224, 224),), "image-classification", rule)
+
+
+def images(source: SourceModel, data_dir: Path, step: int) -> list[torch.Tensor]:
+    """Every ``step``-th of the 1000 images, as uint8 NCHW."""
+    from PIL import Image
+
+    from mobiledeploy.preprocessing import prepare
+
+    with (data_dir / "images" / "imagenet1k_sample_1000.csv").open() as file:
+        names = [row["file"] for row in csv.DictReader(file)][::step]
+    rule = source.preprocessing
+    assert rule is not None
+    folder = data_dir / "images" / "imagenet1k_sample_1000"
+    pixels = [prepare(Image.open(folder / name), rule) for name in names]
+    return [torch.from_numpy(item.copy()).permute(2, 0, 1)[None].contiguous() for item in pixels]
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["v1", "v2"])
+def test_trained_mobilenet_on_real_images(name: str, data_dir: Path, tmp_path: Path) -> None:
+    source = mobilenet(name, data_dir)
+    pixels_in = raw_pixels(source)
+    model = convert(source, tmp_path / "fp32.onnx")
+    assert set(kinds(model)) <= {"Conv", "Clip", "Add", "GlobalAveragePool", "Flatten", "Reshape", "Gemm"}
+    convert(source, tmp_path / "fp16.onnx", "fp16")
+    convert(pixels_in, tmp_path / "pixels.onnx")
+    sizes = [(tmp_path / f"{precision}.onnx").stat().st_size for precision in ("fp16", "fp32")]
+    assert sizes[0] < 0.51 * sizes[1]
+
+    full, half, raw = (open_session(tmp_path / f"{kind}.onnx") for kind in ("fp32", "fp16", "pixels"))
+    same, pictures = 0, images(source, data_dir, step=20)
+    rule = pixels_in.module.get_buffer("mean"), pixels_in.module.get_buffer("inverse_std")
+    for picture in pictures:
+        x = (picture.float() - rule[0]) * rule[1]
+        with torch.no_grad():
+            wanted = source.module(x).numpy()
+        np.testing.assert_allclose(full.run([x.numpy()])[0], wanted, atol=1e-4)
+        np.testing.assert_allclose(raw.run([picture.numpy()])[0], wanted, atol=1e-4)
+        same += int(half.run([x.numpy()])[0].argmax() == wanted.argmax())
+    assert same >= len(pictures) - 1

@@ -172,6 +172,13 @@ def test_what_is_no_image_is_named(tmp_path: Path, content: bytes) -> None:
         load_image(tmp_path / "absent.jpg")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_damaged_exif_is_refused_while_the_file_is_known(tmp_path: Path) -> None:
+    path = put(tmp_path / "x.webp")
+    path.write_bytes(path.read_bytes().replace(b"MM\x00*", b"MM\x00#"))
+    assert outcome(path).startswith(f"{path}: this is no image, or a damaged one")
+
+
 @pytest.mark.parametrize("suffix", [".bmp", ".gif", ".jpg", ".png", ".ppm", ".tif", ".webp"])
 def test_decodes_every_format_whole(tmp_path: Path, suffix: str) -> None:
     path = put(tmp_path / f"x{suffix}")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mobiledeploy.contract import Interpolation, Preprocessing, TensorSpec
 from mobiledeploy.errors import InputError
@@ -96,11 +96,13 @@ def test_channel_orders() -> None:
     assert np.array_equal(prepare(image, GREY)[..., 0], np.asarray(image.convert("L")))
 
 
-def test_exif_orientation_is_honoured() -> None:
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_honoured(orientation: int) -> None:
     image = noise(12, 9)
-    turned = image.transpose(Image.Transpose.ROTATE_90)
-    turned.getexif()[EXIF_ORIENTATION] = 6
-    assert np.array_equal(prepare(turned, RULE), prepare(image, RULE))
+    image.getexif()[EXIF_ORIENTATION] = orientation
+    shown = ImageOps.exif_transpose(image)
+    assert (shown.size == image.size) == (orientation < 5)
+    assert np.array_equal(prepare(image, RULE), prepare(shown, RULE))
 
 
 def test_a_line_is_refused_before_it_fills_the_memory() -> None:

@@ -73,17 +73,17 @@ def test_the_cache_serves_the_default_model(data_dir, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "weights", "options", "percent"),
+    ("name", "weights", "options", "expected"),
     [
-        ("mobilenet_v1", V1_QUARTER, {"width": 0.25}, 58.7),
-        ("mobilenet_v1", V1_FOLDED, {"width": 0.5, "resolution": 160}, 67.0),
-        ("mobilenet_v1", V1, {}, 90.7),
-        ("mobilenet_v2", V2, {}, 82.0),
-        ("efficientnet_lite0", LITE0, {}, 87.4),
+        ("mobilenet_v1", V1_QUARTER, {"width": 0.25}, 587),
+        ("mobilenet_v1", V1_FOLDED, {"width": 0.5, "resolution": 160}, 670),
+        ("mobilenet_v1", V1, {}, 907),
+        ("mobilenet_v2", V2, {}, 820),
+        ("efficientnet_lite0", LITE0, {}, 874),
     ],
 )
-def test_top1_on_all_images(data_dir, name, weights, options, percent):
+def test_top1_on_all_images(data_dir, name, weights, options, expected):
     source = load(data_dir, name, weights, **options)
     right = list(hits(data_dir, source))
     assert len(right) == 1000
-    assert sum(right) / 10 == pytest.approx(percent, abs=0.3)
+    assert abs(sum(right) - expected) <= 3  # three images: what rounding in the resize moves

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from mobiledeploy.converters.tflite.lowering import Lowering, Operand, Refused, Value, lowers
+from mobiledeploy.converters.tflite.lowering import CannotLowerError, Lowering, Operand, Value, lowers
 from mobiledeploy.converters.tflite.ops.arithmetic import Scalar, binary, combine, operand
 
 _SAME_NAME = {
@@ -91,7 +91,7 @@ def leaky_relu(lo: Lowering, x: Value, negative_slope: float = 0.01) -> Value:
 @lowers("elu.default", "elu_.default")
 def elu(lo: Lowering, x: Value, alpha: Scalar = 1, scale: Scalar = 1, input_scale: Scalar = 1) -> Value:
     if input_scale != 1 or scale != 1:
-        raise Refused("a scaled ELU has no TFLite operator")
+        raise CannotLowerError("a scaled ELU has no TFLite operator")
     if alpha == 1:
         return lo.map("ELU", x)
     # max(x, 0) + alpha * (exp(min(x, 0)) - 1)
@@ -102,7 +102,7 @@ def elu(lo: Lowering, x: Value, alpha: Scalar = 1, scale: Scalar = 1, input_scal
 @lowers("prelu.default", "_prelu_kernel.default")
 def prelu(lo: Lowering, x: Value, weight: Operand) -> Value:
     if isinstance(weight, Value):
-        raise Refused("PReLU with a computed slope")
+        raise CannotLowerError("PReLU with a computed slope")
     slope = weight.reshape(1, -1, *(1,) * (x.rank - 2)).expand(1, x.shape[1], *(1,) * (x.rank - 2))
     stored = slope.permute(x.order)[0]
     return Value(
@@ -115,7 +115,7 @@ def prelu(lo: Lowering, x: Value, weight: Operand) -> Value:
 def softplus(lo: Lowering, x: Value, beta: Scalar = 1, threshold: Scalar = 20) -> Value:
     """``relu(x) + log(1 + exp(-|x|))``, which overflows nowhere."""
     if beta != 1:
-        raise Refused("softplus with beta other than 1")
+        raise CannotLowerError("softplus with beta other than 1")
     tail = lo.map("LOG", binary(lo, "ADD", lo.map("EXP", lo.map("NEG", lo.map("ABS", x))), 1.0))
     return combine(lo, "ADD", [lo.map("RELU", x), tail])
 

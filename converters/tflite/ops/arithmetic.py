@@ -9,7 +9,7 @@ import torch
 
 from mobiledeploy.converters.tflite import layout
 from mobiledeploy.converters.tflite.graph import Tensor
-from mobiledeploy.converters.tflite.lowering import Lowering, Operand, Refused, Value, lowers
+from mobiledeploy.converters.tflite.lowering import CannotLowerError, Lowering, Operand, Value, lowers
 
 Scalar = int | float | bool
 
@@ -152,7 +152,7 @@ def div_mode(lo: Lowering, a: Operand, b: Operand | Scalar, rounding_mode: str |
         return floor_divide(lo, a, b)
     if rounding_mode is None:
         return div(lo, a, b)
-    raise Refused(f"division rounded by '{rounding_mode}' has no TFLite operator")
+    raise CannotLowerError(f"division rounded by '{rounding_mode}' has no TFLite operator")
 
 
 @lowers("floor_divide.default")
@@ -254,4 +254,4 @@ def logical_not(lo: Lowering, a: Value) -> Value:
 def _require_bool(*operands: Operand) -> None:
     for x in operands:
         if torch_dtype(x) != torch.bool:
-            raise Refused("TFLite has this operator for booleans only")
+            raise CannotLowerError("TFLite has this operator for booleans only")

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from mobiledeploy.converters.tflite.lowering import Lowering, Operand, Refused, Value, lowers
+from mobiledeploy.converters.tflite.lowering import CannotLowerError, Lowering, Operand, Value, lowers
 from mobiledeploy.converters.tflite.ops.activation import softmax
 from mobiledeploy.converters.tflite.ops.arithmetic import binary, where
 from mobiledeploy.converters.tflite.ops.matmul import matmul
@@ -27,7 +27,7 @@ def attention(
 ) -> Value:
     """``softmax(q k^T * scale + mask) v`` (torch.nn.functional.scaled_dot_product_attention)."""
     if enable_gqa:
-        raise Refused("grouped-query attention", "repeat the keys and values over the groups")
+        raise CannotLowerError("grouped-query attention", "repeat the keys and values over the groups")
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     # The smaller operand is scaled: one pass over the query instead of one over the scores.
     scores = matmul(lo, binary(lo, "MUL", query, factor), transpose(lo, key, -2, -1))

@@ -8,7 +8,7 @@ import torch
 
 from mobiledeploy.converters.tflite import layout
 from mobiledeploy.converters.tflite.graph import Tensor
-from mobiledeploy.converters.tflite.lowering import Lowering, Operand, Refused, Value, lowers
+from mobiledeploy.converters.tflite.lowering import CannotLowerError, Lowering, Operand, Value, lowers
 from mobiledeploy.converters.tflite.ops.pad import pad_stored
 from mobiledeploy.converters.tflite.ops.window import SAME, VALID, Window, absorb_pad, place_windows
 
@@ -26,7 +26,7 @@ def conv2d(
 ) -> Value:
     """torch.nn.functional.conv2d: x (N, I, H, W), weight (O, I/groups, kh, kw)."""
     if isinstance(weight, Value) or isinstance(bias, Value):
-        raise Refused("a convolution whose weights are computed at run time", "use constant weights")
+        raise CannotLowerError("a convolution whose weights are computed at run time", "use constant weights")
     stride, dilation = _pair(stride), _pair(dilation)
     kernel = [d * (k - 1) + 1 for k, d in zip(weight.shape[2:], dilation, strict=True)]
     before = _before(padding, kernel)
@@ -72,7 +72,7 @@ def conv1d(
 ) -> Value:
     """As a convolution over one row."""
     if isinstance(weight, Value):
-        raise Refused("a convolution whose weights are computed at run time", "use constant weights")
+        raise CannotLowerError("a convolution whose weights are computed at run time", "use constant weights")
     shape = lo.result_shape
     row = lo.reshape(x, (*x.shape[:2], 1, x.shape[2]))
     lo.result_shapes = ((*shape[:2], 1, shape[2]),)
@@ -99,7 +99,7 @@ def convolution(
     """The general form that decompositions leave."""
     if len(stride) == 1 and x.rank == 3:
         if transposed:
-            raise Refused("a one-dimensional transposed convolution", "use two dimensions")
+            raise CannotLowerError("a one-dimensional transposed convolution", "use two dimensions")
         return conv1d(lo, x, weight, bias, stride, padding, dilation, groups)
     if transposed:
         return conv_transpose2d(lo, x, weight, bias, stride, padding, output_padding, groups, dilation)
@@ -123,7 +123,7 @@ def conv_transpose2d(
     Several groups become one convolution each, joined by a CONCATENATION.
     """
     if isinstance(weight, Value) or isinstance(bias, Value):
-        raise Refused(
+        raise CannotLowerError(
             "a transposed convolution whose weights are computed at run time", "use constant weights"
         )
     stride, padding, output_padding, dilation = map(_pair, (stride, padding, output_padding, dilation))
@@ -172,7 +172,9 @@ def _transpose_conv(
         value = Value(cut, layout.NHWC)
     missing = [0, 0, out[0] - kept[1], out[1] - kept[2]]
     if any(missing) and bool(bias.any()):
-        raise Refused("output_padding beyond the kernel, with a bias", "choose a larger kernel or no bias")
+        raise CannotLowerError(
+            "output_padding beyond the kernel, with a bias", "choose a larger kernel or no bias"
+        )
     return pad_stored(lo, value, [0] * 4, missing)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from mobiledeploy.converters.tflite import layout
-from mobiledeploy.converters.tflite.lowering import Lowering, Operand, Refused, Value, lowers
+from mobiledeploy.converters.tflite.lowering import CannotLowerError, Lowering, Operand, Value, lowers
 from mobiledeploy.converters.tflite.ops.arithmetic import cast
 
 
@@ -42,16 +42,16 @@ def index(lo: Lowering, x: Operand, indices: Sequence[Operand | None]) -> Value:
     value = lo.value(x)
     used = [(axis, i) for axis, i in enumerate(indices) if i is not None]
     if any(i.dtype in (torch.bool, "bool") for _, i in used):
-        raise Refused("a boolean index, whose result has no static size", "use where")
+        raise CannotLowerError("a boolean index, whose result has no static size", "use where")
     if len(used) == 1:
         return gather(lo, value, *used[0])
     axes = [axis for axis, _ in used]
     if axes != list(range(axes[0], axes[0] + len(axes))) or any(isinstance(i, Value) for _, i in used):
-        raise Refused("an index over several axes", "index one axis at a time")
+        raise CannotLowerError("an index over several axes", "index one axis at a time")
     places = torch.zeros((), dtype=torch.int64)
     for axis, i in used:
         places = places * value.shape[axis] + i % value.shape[axis]  # type: ignore[operator]
-    merged = value.shape[: axes[0]] + (_product(value, axes),) + value.shape[axes[-1] + 1 :]
+    merged = (*value.shape[: axes[0]], _product(value, axes), *value.shape[axes[-1] + 1 :])
     return gather(lo, lo.reshape(value, merged), axes[0], places)
 
 
@@ -64,7 +64,7 @@ def topk(
     lo: Lowering, x: Value, k: int, dim: int = -1, largest: bool = True, ordered: bool = True
 ) -> tuple[Value, Value]:
     if not largest or dim % x.rank != x.rank - 1:
-        raise Refused("top-k of the smallest, or not over the last axis", "negate or permute first")
+        raise CannotLowerError("top-k of the smallest, or not over the last axis", "negate or permute first")
     source = lo.contiguous(x)
     shape = (*source.shape[:-1], k)
     count = lo.constant(torch.tensor(k, dtype=torch.int32), f"{lo.node}/index")

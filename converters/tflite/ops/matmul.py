@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from mobiledeploy.converters.tflite import layout
-from mobiledeploy.converters.tflite.lowering import Lowering, Operand, Refused, Value, lowers
+from mobiledeploy.converters.tflite.lowering import CannotLowerError, Lowering, Operand, Value, lowers
 from mobiledeploy.converters.tflite.ops.arithmetic import Scalar, binary, scaled
 
 
@@ -54,7 +54,7 @@ def matmul(lo: Lowering, x: Operand, y: Operand) -> Value:
         return linear(lo, x, y.t())
     left, right = lo.value(x), lo.value(y)
     if left.rank < 2 or right.rank < 2:
-        raise Refused("a product with a vector", "give the vector a second axis")
+        raise CannotLowerError("a product with a vector", "give the vector a second axis")
     rank = max(left.rank, right.rank)
     left, right = _lead(lo, left, rank), _lead(lo, right, rank)
     left, adjoint_x = _rows_last(lo, left)
@@ -88,7 +88,7 @@ def einsum(lo: Lowering, equation: str, operands: Sequence[Operand], path: objec
     left, _, right = equation.replace(" ", "").partition("->")
     names = left.split(",")
     if len(operands) != 2 or "." in equation or any(len(set(n)) != len(n) for n in names):
-        raise Refused(f"einsum '{equation}'", "write it as matmul and permute")
+        raise CannotLowerError(f"einsum '{equation}'", "write it as matmul and permute")
     a, b = (lo.value(x) for x in operands)
     first, second = names
     batch = [c for c in first if c in second and c in right]
@@ -96,7 +96,7 @@ def einsum(lo: Lowering, equation: str, operands: Sequence[Operand], path: objec
     rows = [c for c in first if c not in second]
     columns = [c for c in second if c not in first]
     if any(c not in right for c in rows + columns):
-        raise Refused(f"einsum '{equation}'", "write it as matmul and permute")
+        raise CannotLowerError(f"einsum '{equation}'", "write it as matmul and permute")
     sizes = dict(zip(first + second, (*a.shape, *b.shape), strict=True))
 
     def matrix(value: Value, axes: str, *parts: list[str]) -> Value:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from mobiledeploy.converters.tflite.lowering import Lowering, Operand, Refused, Result, Value, lowers
+from mobiledeploy.converters.tflite.lowering import CannotLowerError, Lowering, Operand, Result, Value, lowers
 from mobiledeploy.converters.tflite.ops.arithmetic import binary
 from mobiledeploy.converters.tflite.ops.reduce import moments
 
@@ -88,7 +88,7 @@ def instance_norm(
     *_: object,
 ) -> Value:
     if not use_input_stats:
-        raise Refused("instance norm with running statistics", "use batch norm")
+        raise CannotLowerError("instance norm with running statistics", "use batch norm")
     out = normalised(lo, x, range(2, x.rank), eps)
     return _affine(lo, out, _per_channel(weight, x.rank - 2), _per_channel(bias, x.rank - 2))
 
@@ -107,5 +107,5 @@ def _affine(lo: Lowering, x: Value, weight: Operand | None, bias: Operand | None
 
 def _per_channel(parameter: Operand | None, axes: int) -> torch.Tensor | None:
     if isinstance(parameter, Value):
-        raise Refused("a norm whose scale is computed at run time", "multiply by it explicitly")
+        raise CannotLowerError("a norm whose scale is computed at run time", "multiply by it explicitly")
     return None if parameter is None else parameter.reshape(-1, *(1,) * axes)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from mobiledeploy.converters.tflite.lowering import Lowering, Refused, Value, lowers
+from mobiledeploy.converters.tflite.lowering import CannotLowerError, Lowering, Value, lowers
 
 # What PADV2 puts where nothing may win a maximum.
 LOWEST = torch.finfo(torch.float32).min
@@ -55,7 +55,7 @@ def pad(
         return constant_pad(lo, x, padding, fill or 0.0)
     if mode == "reflect":
         return reflection_pad(lo, x, padding)
-    raise Refused(f"padding mode '{mode}' has no TFLite operator", "pad with zeros or by reflection")
+    raise CannotLowerError(f"padding mode '{mode}' has no TFLite operator", "pad with zeros or by reflection")
 
 
 @lowers("reflection_pad2d.default", "reflection_pad1d.default")

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from mobiledeploy.converters.tflite import layout
-from mobiledeploy.converters.tflite.lowering import Lowering, Refused, Value, lowers
+from mobiledeploy.converters.tflite.lowering import CannotLowerError, Lowering, Value, lowers
 from mobiledeploy.converters.tflite.ops.arithmetic import binary
 from mobiledeploy.converters.tflite.ops.pad import LOWEST, pad_stored
 from mobiledeploy.converters.tflite.ops.reduce import reduce
@@ -27,7 +27,7 @@ def max_pool2d(
     ceil_mode: bool = False,
 ) -> Value | tuple[Value, ...]:
     if any(d != 1 for d in dilation):
-        raise Refused("dilated max pooling has no TFLite operator", "pool without dilation")
+        raise CannotLowerError("dilated max pooling has no TFLite operator", "pool without dilation")
     kernel, stride, padding = _pair(kernel), _pair(stride or kernel), _pair(padding)
     source = _three_axes_to_four(lo, x)
     out = lo.result_shapes[0][-2:]
@@ -102,7 +102,9 @@ def _adaptive(lo: Lowering, x: Value, whole: str, pool: str) -> Value:
         bins = [F.adaptive_avg_pool1d(torch.eye(i)[None], o)[0].T for i, o in zip(inside, out, strict=True)]
         result = separable(lo, source, bins[0], bins[1])
     else:
-        raise Refused("adaptive max pooling over uneven bins", "choose an output that divides the input")
+        raise CannotLowerError(
+            "adaptive max pooling over uneven bins", "choose an output that divides the input"
+        )
     return lo.reshape(result, lo.result_shapes[0])
 
 

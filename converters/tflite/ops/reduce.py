@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from mobiledeploy.converters.tflite import layout
-from mobiledeploy.converters.tflite.lowering import Lowering, Refused, Value, lowers
+from mobiledeploy.converters.tflite.lowering import CannotLowerError, Lowering, Value, lowers
 from mobiledeploy.converters.tflite.ops.arithmetic import binary
 
 Dims = int | Sequence[int] | None
@@ -61,12 +61,8 @@ def extreme(lo: Lowering, x: Value, dim: int, keepdim: bool = False) -> tuple[Va
 def argmax(lo: Lowering, x: Value, dim: int | None = None, keepdim: bool = False) -> Value:
     kind = "ARG_MAX" if "max" in lo.overload else "ARG_MIN"
     if dim is None:
-        x, dim = lo.reshape(x, (-(-_size(x)),)), 0
+        x, dim = lo.reshape(x, (torch.Size(x.shape).numel(),)), 0
     return _arg(lo, kind, x, dim, keepdim)
-
-
-def _size(x: Value) -> int:
-    return torch.Size(x.shape).numel()
 
 
 def _arg(lo: Lowering, kind: str, x: Value, dim: int, keepdim: bool) -> Value:
@@ -88,7 +84,7 @@ def vector_norm(
     if order == 1:
         return reduce(lo, "SUM", lo.map("ABS", x), _dims(dims), keepdim)
     if order != 2:
-        raise Refused(f"a norm of order {order}", "use order 1 or 2")
+        raise CannotLowerError(f"a norm of order {order}", "use order 1 or 2")
     return lo.map("SQRT", reduce(lo, "SUM", binary(lo, "MUL", x, x), _dims(dims), keepdim))
 
 

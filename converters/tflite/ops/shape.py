@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from mobiledeploy.converters.tflite import layout
-from mobiledeploy.converters.tflite.lowering import Lowering, Refused, Value, lowers
+from mobiledeploy.converters.tflite.lowering import CannotLowerError, Lowering, Value, lowers
 from mobiledeploy.converters.tflite.ops.arithmetic import cast
 
 
@@ -36,7 +36,7 @@ def to(lo: Lowering, x: Value, *arguments: object) -> Value:
     wanted = lo.result_dtype
     result = cast(lo, x, wanted)
     if isinstance(result, torch.Tensor):
-        raise Refused("a constant was cast at run time")
+        raise CannotLowerError("a constant was cast at run time")
     return result
 
 
@@ -170,7 +170,7 @@ def repeat(lo: Lowering, x: Value, repeats: Sequence[int]) -> Value:
 @lowers("repeat_interleave.self_int")
 def repeat_interleave(lo: Lowering, x: Value, repeats: int, dim: int | None = None, *_: object) -> Value:
     if dim is None:
-        raise Refused("repeat_interleave without a dimension", "pass dim")
+        raise CannotLowerError("repeat_interleave without a dimension", "pass dim")
     axis = dim % x.rank
     wide = expand_axis(lo, x, axis + 1, repeats)
     shape = list(x.shape)
