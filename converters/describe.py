@@ -6,7 +6,6 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal
 
-from mobiledeploy import __version__
 from mobiledeploy.contract import Content, Contract, Target, TensorSpec
 
 if TYPE_CHECKING:
@@ -15,9 +14,9 @@ if TYPE_CHECKING:
     from mobiledeploy.source import SourceModel
 
 _MAKERS: dict[Target, tuple[str, ...]] = {
-    "tflite": ("torch",),
-    "onnx": ("torch", "onnx", "onnxscript"),
-    "coreml": ("torch", "coremltools"),
+    "tflite": ("mobiledeploy", "torch"),
+    "onnx": ("mobiledeploy", "torch", "onnx", "onnxscript"),
+    "coreml": ("mobiledeploy", "torch", "coremltools"),
 }
 
 
@@ -74,7 +73,7 @@ def _content(source: SourceModel, index: int) -> Content | Literal[""]:
 
 
 def _tools(target: Target) -> tuple[tuple[str, str], ...]:
-    found = [("mobiledeploy", __version__)]
+    found = []
     for package in _MAKERS[target]:
         try:
             found.append((package, version(package)))

@@ -7,7 +7,6 @@ package that has the same bytes each time.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import io
 import json
@@ -22,13 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobiledeploy.contract import METADATA_KEY, Contract, Precision, TensorSpec
-from mobiledeploy.converters.nodes import module_path
+from mobiledeploy.converters.coreml_operations import in_known_operations
 from mobiledeploy.errors import (
     EnvironmentProblem,
     InputError,
     OutputError,
-    Refusal,
-    RefusedError,
     UnsupportedError,
 )
 
@@ -72,7 +69,9 @@ def write(
     """
     with _quiet(), tempfile.TemporaryDirectory() as scratch:
         _check(program, contract, path)
-        program = _prepare(program, contract, path)
+        _coremltools()
+        program = in_known_operations(program, str(path))
+        _pixels_to_float(program, contract)
         spec, weights = _convert(program, contract, precision, Path(scratch) / "model.mlpackage", path)
         _describe(spec, contract)
         _write_package(spec.SerializeToString(deterministic=True), weights, path)
@@ -114,69 +113,6 @@ def _check(program: torch.export.ExportedProgram, contract: Contract, path: Path
             )
 
 
-def _prepare(
-    program: torch.export.ExportedProgram, contract: Contract, path: Path
-) -> torch.export.ExportedProgram:
-    """A copy of the program as coremltools takes it: nothing in place, only operations that it knows."""
-    from mobiledeploy.converters.functional import functional
-
-    program = functional(_copied(program))
-    _use_known_names(program)
-    unknown = _unknown(program)
-    if unknown:
-        from torch.export import default_decompositions
-
-        table = default_decompositions()
-        program = program.run_decompositions(
-            {node.target: table[node.target] for node in unknown if node.target in table}
-        )
-        _use_known_names(program)
-        unknown = _unknown(program)
-    if unknown:
-        raise RefusedError(tuple(_refusal(node) for node in unknown), where=str(path))
-    _pixels_to_float(program, contract)
-    return program
-
-
-def _copied(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
-    """The program with a graph of its own, under the dialect's name that coremltools asks for.
-
-    It asks for ATEN because programs of the other dialect may write in place, which is taken out here;
-    tracing the program anew for it takes longer than converting it.
-    """
-    import torch
-    from torch._export.verifier import Verifier
-
-    graph = copy.deepcopy(program.graph)
-    for node, original in zip(graph.nodes, program.graph.nodes, strict=True):
-        # The signature knows nodes by name, and copying changes some (``input``).
-        node.name = original.name
-    own = copy.copy(program)
-    own._graph_module = torch.fx.GraphModule(program.graph_module, graph)
-    own._verifiers = [Verifier]
-    return own
-
-
-def _use_known_names(program: torch.export.ExportedProgram) -> None:
-    """Operations that coremltools knows under another name only.
-
-    Before: ``a = relu_(x); b = alias(a); flatten(b, 1)``.  After: ``a = relu(x); reshape(a, [1, 1280])``.
-    """
-    import torch
-
-    aten = torch.ops.aten
-    for node in program.graph.find_nodes(op="call_function", target=aten.flatten.using_ints):
-        node.target = aten.reshape.default
-        node.args, node.kwargs = (node.all_input_nodes[0], list(node.meta["val"].shape)), {}
-    for node in program.graph.find_nodes(op="call_function", target=aten.alias.default):
-        node.replace_all_uses_with(node.args[0])
-        program.graph.erase_node(node)
-    for node in program.graph.nodes:
-        if isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable:
-            name = node.target._schema.name.removeprefix("aten::").removesuffix("_")
-            node.target = getattr(getattr(aten, name), node.target._overloadname)
-
-
 def _pixels_to_float(program: torch.export.ExportedProgram, contract: Contract) -> None:
     """Declare uint8 image inputs as float32.
 
@@ -189,36 +125,6 @@ def _pixels_to_float(program: torch.export.ExportedProgram, contract: Contract) 
     for node in program.graph.find_nodes(op="placeholder"):
         if wanted.get(node.name):
             node.meta["val"] = node.meta["val"].to(torch.float32)
-
-
-def _unknown(program: torch.export.ExportedProgram) -> list[torch.fx.Node]:
-    _coremltools()
-    from coremltools.converters.mil.frontend.torch.torch_op_registry import _TORCH_OPS_REGISTRY
-
-    calls = (node for node in program.graph.nodes if node.op == "call_function")
-    return [node for node in calls if _TORCH_OPS_REGISTRY.get_func(_operation(node)) is None]
-
-
-def _operation(node: torch.fx.Node) -> str:
-    """``aten::relu`` of an overload, the plain name of a Python function."""
-    target: Any = node.target
-    return str(target.name() if hasattr(target, "name") else target.__name__)
-
-
-def _refusal(node: torch.fx.Node) -> Refusal:
-    shapes = [tuple(item.meta["val"].shape) for item in node.all_input_nodes if _has_shape(item)]
-    return Refusal(
-        node=node.name,
-        module=module_path(node),
-        op=str(node.target),
-        shape=shapes[0] if shapes else (),
-        reason="coremltools has no translation for it",
-        next_step="rewrite it with other operations, or cut the model before it",
-    )
-
-
-def _has_shape(node: torch.fx.Node) -> bool:
-    return hasattr(node.meta.get("val"), "shape")
 
 
 def _convert(

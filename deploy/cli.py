@@ -82,7 +82,9 @@ def main(arguments: list[str] | None = None) -> int:
     as_json = "--json" in arguments
     debug = bool(os.environ.get("MOBILEDEPLOY_DEBUG"))
     if not debug:
+        # Neither is about this command: what libraries say of their versions, and of objects they leave.
         warnings.simplefilter("ignore")
+        sys.unraisablehook = _ignore
     try:
         return _run(arguments)
     except (KeyboardInterrupt, typer.Abort):
@@ -101,6 +103,10 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         return _fail(as_json, _describe_defect(error))
+
+
+def _ignore(_: object) -> None:
+    pass
 
 
 def _run(arguments: list[str]) -> int:

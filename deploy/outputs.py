@@ -11,7 +11,6 @@ from pathlib import Path
 
 from mobiledeploy.errors import MobileDeployError, OutputError
 
-
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 

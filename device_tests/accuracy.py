@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -17,12 +16,12 @@ from mobiledeploy.device_tests.accuracy_run import TOP, AccuracyRun, PairedDiffe
 from mobiledeploy.device_tests.scores import ScoreOutput, find_score_output, rank
 from mobiledeploy.errors import InputError
 from mobiledeploy.images import LabelledImage, load_image
-from mobiledeploy.preprocessing import PRESETS, image_size, preset, to_input
+from mobiledeploy.preprocessing import image_size, to_input
+from mobiledeploy.presets import PRESETS, preset
 from mobiledeploy.runtimes.census import Artifact
-from mobiledeploy.runtimes.formats import open_session, read_artifact
 from mobiledeploy.runtimes.session import Session
 
-__all__ = ["AccuracyRun", "PairedDifference", "Prediction", "evaluate", "evaluate_sessions", "paired"]
+__all__ = ["AccuracyRun", "PairedDifference", "Prediction", "evaluate_sessions", "paired"]
 
 # ImageNet's classes and one for background in front of them, as TF-slim trains.
 _IMAGENET_WITH_BACKGROUND = 1001
@@ -31,42 +30,6 @@ _AHEAD = 2
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-
-
-def evaluate(
-    path: Path,
-    images: Sequence[LabelledImage],
-    *,
-    preprocessing: Preprocessing | str | None = None,
-    label_offset: int | None = None,
-    workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> AccuracyRun:
-    """Run a file of any format over labelled images, on all cores.
-
-    Args:
-        path: the model file.
-        images: from ``mobiledeploy.images.list_images``.
-        preprocessing: used in place of what the file carries; a name is one of
-            ``mobiledeploy.preprocessing.PRESETS``, at the size of the file's input.
-        label_offset: index of the output for label 0: 1 where class 0 is background, -1 where
-            labels count from 1.  None means 0, and is refused where 1 is more likely.
-        workers: threads, each with a session of its own; None: one per core.
-        progress: called as ``progress(done, total)`` on the calling thread.
-
-    Raises:
-        InputError: the file, an image, the labels or the preprocessing do not fit; says which.
-        EnvironmentProblem: the engine that runs the file is not installed.
-    """
-    return evaluate_sessions(
-        read_artifact(path),
-        lambda: open_session(path, threads=1),
-        images,
-        preprocessing=preprocessing,
-        label_offset=label_offset,
-        workers=workers,
-        progress=progress,
-    )
 
 
 def evaluate_sessions(
@@ -79,15 +42,21 @@ def evaluate_sessions(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> AccuracyRun:
-    """``evaluate`` for a file that was read and sessions that the caller opens.
+    """Run a model file over labelled images, on all cores.
 
     Args:
-        artifact: gives the name, the digest and the contract.
-        opener: opens one more session, of one thread.
-        images, preprocessing, label_offset, workers, progress: as for ``evaluate``.
+        artifact: the file; gives its name, digest and contract.
+        opener: opens one more session of it, of one thread; called once per worker.
+        images: from ``mobiledeploy.images.list_images``.
+        preprocessing: for a file that does not carry its own; a name is one of
+            ``mobiledeploy.presets.PRESETS``, at the size of the file's input.
+        label_offset: index of the output for label 0: 1 where class 0 is background, -1 where
+            labels count from 1.  None means 0, and is refused where 1 is more likely.
+        workers: threads; None: one per core.
+        progress: called as ``progress(done, total)`` on the calling thread.
 
     Raises:
-        InputError: as ``evaluate``.
+        InputError: the file, an image, the labels or the preprocessing do not fit; says which.
     """
     if not images:
         raise InputError("there are no images to evaluate", where=artifact.path.name)
@@ -158,8 +127,8 @@ def _make_plan(
     from PIL import Image
 
     contract = artifact.contract
-    if preprocessing is None and contract is not None:
-        preprocessing = contract.preprocessing
+    if contract is not None:
+        preprocessing = contract.preprocessing or preprocessing
     if len(session.inputs) != 1:
         raise InputError(
             f"the file has {len(session.inputs)} inputs",
@@ -208,7 +177,9 @@ def _choose_offset(images: Sequence[LabelledImage], classes: int, given: int | N
         shifted = f" with label offset {offset}" if offset else ""
         raise InputError(
             f"the file has {classes} classes from 0, labels go from {lowest} to {highest}{shifted}",
-            hint="Use the labels of this model's data set; if they count from 1 pass --label-offset -1",
+            hint="If labels count from 1 pass --label-offset -1"
+            if lowest + offset > 0
+            else "Use the labels of this model's data set",
         )
     return offset
 

@@ -123,8 +123,9 @@ def load_image(path: Path) -> Image.Image:
     Raises:
         InputError: not there, damaged, or not an image of a format in ``SUFFIXES``.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
+    hint = "Remove the file or save it again as JPEG or PNG"
     try:
         with Image.open(path, formats=_FORMATS) as image:
             image.load()
@@ -137,13 +138,11 @@ def load_image(path: Path) -> Image.Image:
         raise InputError(
             "the image may not be read", where=str(path), hint="Check its permissions"
         ) from error
+    except UnidentifiedImageError as error:
+        raise InputError("this is no image", where=str(path), hint=hint) from error
     # Damaged bytes make Pillow's decoders raise almost anything (OSError, SyntaxError, struct.error, ...).
     except Exception as error:
-        raise InputError(
-            f"this is no image, or a damaged one ({_one_line(error)})",
-            where=str(path),
-            hint="Remove the file or save it again as JPEG or PNG",
-        ) from error
+        raise InputError(f"the image is damaged ({_one_line(error)})", where=str(path), hint=hint) from error
 
 
 def _class_indices(

@@ -13,25 +13,19 @@ the last bit, with two decisions of our own:
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
-from mobiledeploy.contract import ChannelOrder, Preprocessing, TensorSpec
+from mobiledeploy.contract import Preprocessing, TensorSpec
 from mobiledeploy.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-# ImageNet's mean and standard deviation in 0..1, as torchvision's checkpoints were trained.
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
-# Share of the short side that the centre crop keeps, usual for ImageNet classifiers.
-_CROP_SHARE = 0.875
 _EXIF_ORIENTATION = 0x112
 # EXIF orientation -> Pillow's transposition that undoes it (EXIF 2.32, tag 0x0112); 1 is upright.
 _TURNS: Mapping[int, str] = {
@@ -161,35 +155,6 @@ def image_size(spec: TensorSpec) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def preset(name: str, height: int, width: int, channels: int = 3) -> Preprocessing:
-    """A well-known preprocessing for a file that does not carry its own.
-
-    Square inputs: short side to size / 0.875, then the centre crop.  Others are stretched, since a
-    crop of a square photograph would be padded.
-
-    Args:
-        name: one of ``PRESETS``.
-        height, width: of the model's input, pixels.
-        channels: 3 for RGB, 1 for grey.
-
-    Raises:
-        InputError: no such preset, sizes below 1, or ``imagenet`` for grey images.
-    """
-    if name not in PRESETS:
-        near = difflib.get_close_matches(name.lower(), PRESETS, n=2, cutoff=0.5)
-        guess = f"Did you mean {' or '.join(near)}? " if near else ""
-        raise InputError(
-            f"there is no preprocessing preset {name!r}", hint=f"{guess}Presets: {', '.join(PRESETS)}"
-        )
-    if height < 1 or width < 1 or channels not in {1, 3}:
-        raise InputError(
-            f"the input has no fixed size of an image (height {height}, width {width}, channels {channels})",
-            where=f"preprocessing preset {name!r}",
-            hint="Give a full preprocessing, or convert the model with a static shape",
-        )
-    return PRESETS[name](height, width, channels)
-
-
 def identity(rule: Preprocessing) -> str:
     """Sixteen hex digits; equal rules have equal ones (sha256 of the rule's sorted JSON)."""
     text = json.dumps(asdict(rule), sort_keys=True, separators=(",", ":"))
@@ -287,47 +252,3 @@ def _stored(pixels: np.ndarray, rule: Preprocessing, spec: TensorSpec) -> np.nda
 
 def _by(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "scalar"
-
-
-def _preset(
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear",
-) -> Callable[[int, int, int], Preprocessing]:
-    """A function of height, width and channels; one number in ``mean`` stands for every channel."""
-
-    def build(height: int, width: int, channels: int) -> Preprocessing:
-        if len(mean) not in {1, channels}:
-            raise InputError(
-                f"this preset has {len(mean)} channels, the model's input has {channels}",
-                hint="For grey images use unit, inception or raw",
-            )
-        square = height == width
-        order: ChannelOrder = "L" if channels == 1 else "RGB"
-        return Preprocessing(
-            height=height,
-            width=width,
-            resize="short-side" if square else "stretch",
-            resize_to=round(height / _CROP_SHARE) if square else 0,
-            interpolation=interpolation,
-            channels=order,
-            mean=mean * (channels // len(mean)),
-            std=std * (channels // len(std)),
-        )
-
-    return build
-
-
-# Name -> function of height, width and channels.
-PRESETS: Mapping[str, Callable[[int, int, int], Preprocessing]] = {
-    # torchvision and most timm checkpoints
-    "imagenet": _preset(tuple(255 * x for x in _IMAGENET_MEAN), tuple(255 * x for x in _IMAGENET_STD)),
-    # TF-slim and Keras MobileNets: -1..1
-    "inception": _preset((127.5,), (127.5,)),
-    # EfficientNet-Lite
-    "lite": _preset((127.0,), (128.0,), "bicubic"),
-    # 0..1
-    "unit": _preset((0.0,), (255.0,)),
-    # pixels as they are, for files that normalise inside
-    "raw": _preset((0.0,), (1.0,)),
-}

@@ -21,6 +21,7 @@ _TAKES_ACTIVATION = frozenset(
         "SUB",
     }
 )
+_BROADCASTS = frozenset({"ADD", "DIV", "MAXIMUM", "MINIMUM", "MUL", "SUB"})
 
 
 def optimise(graph: Graph) -> None:
@@ -80,6 +81,24 @@ def drop_kept_axes(graph: Graph) -> bool:
     return bool(gone)
 
 
+def drop_broadcast(graph: Graph) -> bool:
+    """Before: ``MUL(x, BROADCAST_TO(y))``.  After: ``MUL(x, y)``, which broadcasts by itself."""
+    producers = graph.producers()
+    changed = False
+    for op in graph.operators:
+        if op.kind not in _BROADCASTS:
+            continue
+        for index, tensor in enumerate(op.inputs):
+            maker = producers.get(tensor) if tensor is not None else None
+            other = op.inputs[1 - index]
+            if maker is None or maker.kind != "BROADCAST_TO" or other is None:
+                continue
+            if other.shape == op.outputs[0].shape:
+                op.inputs[index] = maker.inputs[0]
+                changed = True
+    return changed
+
+
 def remove_dead(graph: Graph) -> bool:
     """Operators whose results nobody reads are removed."""
     alive = set(graph.outputs)
@@ -98,4 +117,4 @@ def _drop(graph: Graph, operators: list[Operator]) -> None:
     graph.operators = [op for op in graph.operators if id(op) not in gone]
 
 
-PASSES: tuple[Callable[[Graph], bool], ...] = (remove_dead, fuse_activation, drop_kept_axes)
+PASSES: tuple[Callable[[Graph], bool], ...] = (drop_broadcast, remove_dead, fuse_activation, drop_kept_axes)

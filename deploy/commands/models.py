@@ -34,12 +34,11 @@ def _render(listings: tuple[Listing, ...], default: str) -> RenderableType:
             f"{item.name} (default)" if item.name == default else item.name,
             item.description,
             f"{item.top1:.1f}",
-            item.licence,
             _availability(item),
         )
         for item in listings
     ]
-    return Group(columns(("model", "what it is", "top-1 %", "licence", "weights"), rows))
+    return Group(columns(("model", "what it is", "top-1 %", "weights"), rows))
 
 
 def _availability(item: Listing) -> str:

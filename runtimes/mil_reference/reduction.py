@@ -36,6 +36,14 @@ def _topk(call: Call) -> list[str]:
     return found[: len(call.op.outputs)]
 
 
+def _argsort(call: Call) -> str:
+    axis = call.whole("axis", -1)
+    count = call.graph.ints([call.shape()[axis]])
+    largest = int(not call.flag("ascending"))
+    _, indices = call.graph.emit_many("TopK", [call.x(), count], 2, axis=axis, largest=largest)
+    return call.graph.cast(indices, "int32")
+
+
 def _cumsum(call: Call) -> str:
     axis = call.graph.constant(call.whole("axis", 0), "int64")
     flags = {name: int(call.flag(name)) for name in ("exclusive", "reverse")}
@@ -43,6 +51,7 @@ def _cumsum(call: Call) -> str:
 
 
 LOWERINGS: Mapping[str, Lowering] = {
+    "argsort": _argsort,
     "cumsum": _cumsum,
     "reduce_argmax": _position("ArgMax"),
     "reduce_argmin": _position("ArgMin"),

@@ -55,15 +55,27 @@ def _bilinear(call: Call, sampling: str) -> str:
     return call.emit("MatMul", call.emit("MatMul", rows, call.x()), columns)
 
 
-def _nearest(call: Call) -> str:
+def _nearest(call: Call, steps: tuple[float, float]) -> str:
+    """``steps``: input elements from one output element to the next, down and across."""
     import numpy as np
 
     name, rank = call.x(), len(call.shape())
-    for axis in (rank - 2, rank - 1):
-        size, out = call.shape()[axis], call.output.shape[axis]
-        chosen = np.minimum(np.arange(out) * size // out, size - 1)
+    for axis, step in zip((rank - 2, rank - 1), steps, strict=True):
+        # The small addend keeps 3 * (1 / 3) from falling below 1.
+        at = np.floor(np.arange(call.output.shape[axis]) * step + 1e-6)
+        chosen = np.minimum(at, call.shape()[axis] - 1)
         name = call.emit("Gather", name, call.graph.constant(chosen, "int64"), axis=axis)
     return name
+
+
+def _resize_nearest(call: Call) -> str:
+    (height, width), (out_height, out_width) = call.shape()[-2:], call.output.shape[-2:]
+    return _nearest(call, (height / out_height, width / out_width))
+
+
+def _upsample_nearest(call: Call) -> str:
+    rows, columns = call.real("scale_factor_height", 1), call.real("scale_factor_width", 1)
+    return _nearest(call, (1 / rows, 1 / columns))
 
 
 def _upsample_bilinear(call: Call) -> str:
@@ -78,7 +90,7 @@ def _resize_bilinear(call: Call) -> str:
 
 LOWERINGS: Mapping[str, Lowering] = {
     "resize_bilinear": _resize_bilinear,
-    "resize_nearest_neighbor": _nearest,
+    "resize_nearest_neighbor": _resize_nearest,
     "upsample_bilinear": _upsample_bilinear,
-    "upsample_nearest_neighbor": _nearest,
+    "upsample_nearest_neighbor": _upsample_nearest,
 }

@@ -55,6 +55,14 @@ def _slice_by_size(call: Call) -> str:
     return _slice(call, call.x(), starts, ends, [1] * len(sizes))
 
 
+def _crop(call: Call) -> str:
+    (top, bottom), (left, right) = call.ints("crop_height"), call.ints("crop_width")
+    sizes = call.shape()
+    starts = [0] * (len(sizes) - 2) + [top, left]
+    ends = [*sizes[:-2], sizes[-2] - bottom, sizes[-1] - right]
+    return _slice(call, call.x(), starts, ends, [1] * len(sizes))
+
+
 def _reverse(call: Call) -> str:
     rank = len(call.shape())
     axes = {axis % rank for axis in call.ints("axes", range(rank))}
@@ -140,6 +148,7 @@ def _fill(call: Call) -> str:
 
 LOWERINGS: Mapping[str, Lowering] = {
     "concat": _concat,
+    "crop": _crop,
     "depth_to_space": _depth_to_space,
     "expand_dims": _to_declared,
     "fill": _fill,

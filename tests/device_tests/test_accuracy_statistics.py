@@ -96,8 +96,11 @@ def test_paired_difference_holds_the_difference_of_larger_samples(counts: tuple[
         assert interval.low <= (gained - lost) / n <= interval.high
 
 
-@pytest.mark.parametrize(("up", "down"), [(0.05, 0.05), (0.1, 0.02), (0.3, 0.1), (0.02, 0.01)])
-def test_paired_difference_covers_as_often_as_it_says(up: float, down: float) -> None:
+# Wider than needed where hardly any pair is discordant, never narrower.
+@pytest.mark.parametrize(
+    ("up", "down", "most"), [(0.05, 0.05, 0.97), (0.1, 0.02, 0.97), (0.3, 0.1, 0.96), (0.02, 0.01, 1.0)]
+)
+def test_paired_difference_covers_as_often_as_it_says(up: float, down: float, most: float) -> None:
     n = 100
     covered = 0.0
     for gained in range(n + 1):
@@ -107,7 +110,7 @@ def test_paired_difference_covers_as_often_as_it_says(up: float, down: float) ->
                 rest = n - gained - lost
                 ways = comb(n, gained) * comb(n - gained, lost)
                 covered += ways * up**gained * down**lost * (1 - up - down) ** rest
-    assert 0.935 <= covered <= 0.99
+    assert 0.94 <= covered <= most
 
 
 # Fagerland, Lydersen and Laake 2013, BMC Medical Research Methodology 13:91, same data: 0.070.

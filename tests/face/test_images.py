@@ -166,7 +166,7 @@ def test_find_images_is_sorted_and_sees_every_suffix(flat: Path) -> None:
 def test_what_is_no_image_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "picture.jpg"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"picture\.jpg: this is no image"):
+    with pytest.raises(InputError, match=r"picture\.jpg: (this is no image|the image is damaged)"):
         load_image(path)
     with pytest.raises(InputError, match="no such image"):
         load_image(tmp_path / "absent.jpg")
@@ -176,7 +176,7 @@ def test_what_is_no_image_is_named(tmp_path: Path, content: bytes) -> None:
 def test_damaged_exif_is_refused_while_the_file_is_known(tmp_path: Path) -> None:
     path = put(tmp_path / "x.webp")
     path.write_bytes(path.read_bytes().replace(b"MM\x00*", b"MM\x00#"))
-    assert outcome(path).startswith(f"{path}: this is no image, or a damaged one")
+    assert outcome(path).startswith(f"{path}: the image is damaged (")
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".gif", ".jpg", ".png", ".ppm", ".tif", ".webp"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from mobiledeploy.contract import Contract, Precision, TensorSpec
 from mobiledeploy.converters import to_coreml
@@ -86,7 +86,9 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     ),
     "gated activations": (
         lambda: Function(
-            lambda x: torch.cat([F.silu(x), F.hardswish(3 * x), F.hardsigmoid(3 * x), F.gelu(x), F.softplus(x)])
+            lambda x: torch.cat(
+                [F.silu(x), F.hardswish(3 * x), F.hardsigmoid(3 * x), F.gelu(x), F.softplus(x)]
+            )
         ),
         IMAGE,
     ),
@@ -115,13 +117,22 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "layer norm": (lambda: nn.LayerNorm(10), IMAGE),
     "group norm": (lambda: nn.GroupNorm(2, 4), IMAGE),
     "instance norm": (lambda: nn.InstanceNorm2d(4, affine=True), IMAGE),
-    "reshape, permute": (lambda: Function(lambda x: x.permute(0, 2, 3, 1).reshape(1, 90, 4).transpose(1, 2)), IMAGE),
+    "reshape, permute": (
+        lambda: Function(lambda x: x.permute(0, 2, 3, 1).reshape(1, 90, 4).transpose(1, 2)),
+        IMAGE,
+    ),
     "slices": (lambda: Function(lambda x: x[:, 1:, ::2, -3:] + x[:, :3, 1::2, 2:3][:, :, :1]), (1, 4, 8, 10)),
     "select": (lambda: Function(lambda x: x[:, 2] * x[:, :, 3].sum(1, keepdim=True)), IMAGE),
-    "split, chunk": (lambda: Function(lambda x: torch.cat([*x.split([1, 3], 1)[::-1], *x.chunk(2, 1)], 1)), IMAGE),
+    "split, chunk": (
+        lambda: Function(lambda x: torch.cat([*x.split([1, 3], 1)[::-1], *x.chunk(2, 1)], 1)),
+        IMAGE,
+    ),
     "stack, unbind": (lambda: Function(lambda x: torch.stack(x.unbind(1)[::-1], 2)), IMAGE),
     "flip, roll": (lambda: Function(lambda x: x.flip(2) + x.roll(1, 3)), IMAGE),
-    "pad": (lambda: Function(lambda x: F.pad(F.pad(x, (1, 2, 0, 1), value=0.5), (1, 1), mode="reflect")), (1, 4, 6, 7)),
+    "pad": (
+        lambda: Function(lambda x: F.pad(F.pad(x, (1, 2, 0, 1), value=0.5), (1, 1, 2, 0), mode="reflect")),
+        (1, 4, 6, 7),
+    ),
     "pad replicate": (lambda: nn.ReplicationPad2d((1, 2, 3, 0)), IMAGE),
     "channel shuffle": (
         lambda: Function(lambda x: x.view(1, 2, 2, 9, 10).transpose(1, 2).flatten(1, 2)),
@@ -129,7 +140,10 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     ),
     "pixel shuffle": (lambda: nn.PixelShuffle(2), IMAGE),
     "pixel unshuffle": (lambda: nn.PixelUnshuffle(2), (1, 4, 8, 10)),
-    "expand, repeat": (lambda: Function(lambda x: x[:, :1].expand(1, 4, 9, 10) + x.repeat(1, 1, 1, 2)[..., :10]), IMAGE),
+    "expand, repeat": (
+        lambda: Function(lambda x: x[:, :1].expand(1, 4, 9, 10) + x.repeat(1, 1, 1, 2)[..., :10]),
+        IMAGE,
+    ),
     "nearest": (lambda: interpolate(scale_factor=2, mode="nearest"), IMAGE),
     "nearest to size": (lambda: interpolate(size=(13, 7), mode="nearest"), IMAGE),
     "bilinear": (lambda: interpolate(scale_factor=2, mode="bilinear"), IMAGE),
@@ -139,6 +153,21 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "squeeze and excite": (Recalibration, IMAGE),
     "gather": (lambda: Function(lambda x: x[:, torch.tensor([3, 0, 2])]), IMAGE),
     "argmax": (lambda: Function(lambda x: x.argmax(1).float()), IMAGE),
+    "scaled sums": (
+        lambda: Function(lambda x: torch.add(x, x * x, alpha=2) - torch.sub(x, x, alpha=3)),
+        IMAGE,
+    ),
+    "sort": (lambda: Function(lambda x: x.sort(-1)[0] + x.topk(10, -1, largest=False)[0]), IMAGE),
+    "nearest by fraction": (lambda: interpolate(scale_factor=1.7, mode="nearest"), IMAGE),
+    "attention with mask": (
+        lambda: Function(
+            lambda x: F.scaled_dot_product_attention(
+                x, x, x, attn_mask=torch.ones(9, 9).tril().bool(), scale=0.7
+            )
+        ),
+        IMAGE,
+    ),
+    "deviation": (lambda: Function(lambda x: x.std(1, correction=0)), IMAGE),
     "cumsum": (lambda: Function(lambda x: x.cumsum(2)), IMAGE),
 }
 

@@ -12,6 +12,9 @@ from mobiledeploy.converters.tflite.ops.arithmetic import binary, where
 from mobiledeploy.converters.tflite.ops.matmul import matmul
 from mobiledeploy.converters.tflite.ops.shape import transpose
 
+# A score that softmax turns into 0, and that is still a float16.
+_NEVER = -60000.0
+
 
 @lowers("scaled_dot_product_attention.default")
 def attention(
@@ -33,10 +36,11 @@ def attention(
     scores = matmul(lo, binary(lo, "MUL", query, factor), transpose(lo, key, -2, -1))
     if is_causal:
         mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
-    if mask is not None:
-        if mask.dtype in (torch.bool, "bool"):
-            scores = where(lo, mask, scores, torch.tensor(torch.finfo(torch.float32).min))
-        else:
-            scores = binary(lo, "ADD", scores, mask)
+    if isinstance(mask, torch.Tensor) and mask.dtype == torch.bool:
+        mask = torch.zeros(mask.shape).masked_fill(~mask, _NEVER)
+    if isinstance(mask, Value) and mask.dtype == "bool":
+        scores = where(lo, mask, scores, torch.tensor(_NEVER))
+    elif mask is not None:
+        scores = binary(lo, "ADD", scores, mask)
     lo.overload = "aten.softmax.int"
     return matmul(lo, softmax(lo, scores, -1), value)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from mobiledeploy.converters.tflite.lowering import CannotLowerError, Lowering, Value, lowers
+from mobiledeploy.converters.tflite.lowering import Lowering, Value, lowers
+from mobiledeploy.converters.tflite.ops.index import gather
 
 # What PADV2 puts where nothing may win a maximum.
 LOWEST = torch.finfo(torch.float32).min
@@ -55,7 +56,24 @@ def pad(
         return constant_pad(lo, x, padding, fill or 0.0)
     if mode == "reflect":
         return reflection_pad(lo, x, padding)
-    raise CannotLowerError(f"padding mode '{mode}' has no TFLite operator", "pad with zeros or by reflection")
+    return _gathered_pad(lo, x, padding, mode)
+
+
+def _gathered_pad(lo: Lowering, x: Value, padding: Sequence[int], mode: str) -> Value:
+    """Edges repeated ('replicate') or wrapped ('circular'): a GATHER per padded axis."""
+    before, after = _split(x.rank, padding)
+    for axis in range(x.rank):
+        if before[axis] or after[axis]:
+            size = x.shape[axis]
+            places = torch.arange(-before[axis], size + after[axis])
+            inside = places % size if mode == "circular" else places.clamp(0, size - 1)
+            x = gather(lo, x, axis, inside)
+    return x
+
+
+@lowers("replication_pad2d.default", "replication_pad1d.default")
+def replication_pad(lo: Lowering, x: Value, padding: Sequence[int]) -> Value:
+    return _gathered_pad(lo, x, padding, "replicate")
 
 
 @lowers("reflection_pad2d.default", "reflection_pad1d.default")
