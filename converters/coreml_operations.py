@@ -24,23 +24,32 @@ def in_known_operations(program: torch.export.ExportedProgram, where: str) -> to
     Raises:
         RefusedError: operations that cannot be broken down either, all of them.
     """
-    from torch._decomp import get_decompositions
-
     from mobiledeploy.converters.functional import functional
 
     program = functional(_copied(program))
     _rewrite(program)
-    # Each round may uncover operations that have to be broken down further.
-    while parts := get_decompositions(_targets(_unknown(program))):
-        program = program.run_decompositions(parts)
-        _rewrite(program)
+    if _unknown(program):
+        program = _broken_down(program)
     unknown = _unknown(program)
-    if any(_is_composite(node) for node in unknown):
-        program = program.run_decompositions({})
-        _rewrite(program)
-        unknown = _unknown(program)
     if unknown:
         raise RefusedError(tuple(_refusal(node) for node in unknown), where=where)
+    return program
+
+
+def _broken_down(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """Replace what is unknown by torch's own decompositions, as far as they go."""
+    import torch
+    from torch._decomp import get_decompositions
+    from torch.export import default_decompositions
+
+    table = {**default_decompositions(), **get_decompositions([torch.ops.aten.gelu.default])}
+    # Each round may uncover operations that have to be broken down further.
+    while parts := {node.target: table[node.target] for node in _unknown(program) if node.target in table}:
+        program = program.run_decompositions(parts)
+        _rewrite(program)
+    if any(_is_composite(node) for node in _unknown(program)):
+        program = program.run_decompositions({})
+        _rewrite(program)
     return program
 
 
@@ -123,10 +132,6 @@ def _unknown(program: torch.export.ExportedProgram) -> list[torch.fx.Node]:
     return [
         node for node in calls if _TORCH_OPS_REGISTRY.get_func(_operation(node)) is None or _is_misread(node)
     ]
-
-
-def _targets(nodes: list[torch.fx.Node]) -> list[Any]:
-    return [node.target for node in nodes]
 
 
 def _operation(node: torch.fx.Node) -> str:

@@ -40,8 +40,10 @@ def describe(source: SourceModel, program: ExportedProgram, target: Target) -> C
             for index, node in enumerate(inputs)
         ),
         outputs=tuple(
-            _spec(_output_name(source, index, len(outputs)), meta, target, _content(source, index))
-            for index, meta in enumerate(outputs)
+            _spec(name, meta, target, _content(source, index))
+            for index, (name, meta) in enumerate(
+                zip(_output_names(source, program, len(outputs)), outputs, strict=True)
+            )
         ),
         task=source.task,
         preprocessing=source.preprocessing,
@@ -61,9 +63,16 @@ def _spec(name: str, meta: Any, target: Target, content: Content | Literal[""]) 
     return TensorSpec(name, shape, dtype, layout, content)
 
 
-def _output_name(source: SourceModel, index: int, count: int) -> str:
+def _output_names(source: SourceModel, program: ExportedProgram, count: int) -> list[str]:
+    """The keys of a model that returns a dict; else by what the outputs are for."""
+    from torch.utils._pytree import tree_unflatten
+
+    structure = program.call_spec.out_spec
+    returned = tree_unflatten(list(range(count)), structure) if structure else None
+    if isinstance(returned, dict) and all(isinstance(place, int) for place in returned.values()):
+        return [str(key) for key in returned]
     name = "logits" if source.task == "image-classification" else "output"
-    return name if count == 1 else f"{name}_{index}"
+    return [name] if count == 1 else [f"{name}_{index}" for index in range(count)]
 
 
 def _content(source: SourceModel, index: int) -> Content | Literal[""]:

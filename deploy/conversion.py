@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from mobiledeploy.contract import TARGETS, Contract, InputDtype, Precision, Preprocessing, Target, Task
 from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
+from mobiledeploy.deploy.samples import Reference, take_reference
 from mobiledeploy.deploy.sources import as_source
 from mobiledeploy.deploy.stages import Stages
 from mobiledeploy.deploy.verification import VerificationReport, compare
@@ -161,6 +162,10 @@ def convert_all(
         source = raw_pixels(source)
     with stages.stage("export", source.provenance.model):
         program = export(source)
+    reference = None
+    if verify:
+        with stages.stage("reference", source.provenance.model):
+            reference = take_reference(source, [Path(image) for image in images])
     return tuple(
         _convert_one(
             source,
@@ -168,8 +173,7 @@ def convert_all(
             target,
             final,
             precision=precision,
-            images=[Path(image) for image in images],
-            verify=verify,
+            reference=reference,
             golden=golden,
             stages=stages,
         )
@@ -184,8 +188,7 @@ def _convert_one(
     final: Path,
     *,
     precision: Precision,
-    images: Sequence[Path],
-    verify: bool,
+    reference: Reference | None,
     golden: bool,
     stages: Stages,
 ) -> Conversion:
@@ -200,10 +203,10 @@ def _convert_one(
         with stages.stage("read back", final.name):
             artifact = read_artifact(partial)
         report, golden_path = None, final.with_name(f"{final.name}.golden.npz") if golden else None
-        if verify:
+        if reference:
             with stages.stage("verify", final.name):
                 session = open_session(partial)
-                report = compare(artifact, session, source, images, expected=contract, golden=golden_path)
+                report = compare(artifact, session, reference, expected=contract, golden=golden_path)
             del session
             if not report.passed:
                 _reject(partial, final, report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,31 @@ Pattern = Callable[[tuple[int, ...]], "np.ndarray"]
 SEED = 20170417
 RANDOM_SAMPLES = 4
 BLOCK = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a source computes on the samples; shared by all files made from it.
+
+    Attributes:
+        samples: inputs as the source takes them, seeded ones first.
+        outputs: for each sample, the source's outputs in the order of ``torch.export``.
+        images: how many of the samples are real images.
+    """
+
+    samples: tuple[Sample, ...]
+    outputs: tuple[tuple[np.ndarray, ...], ...]
+    images: int
+
+
+def take_reference(source: SourceModel, images: Sequence[Path] = ()) -> Reference:
+    """Run a source on the seeded samples and on real images.
+
+    Raises:
+        InputError: the model does not run on its own example input, or does not take these images.
+    """
+    samples = (*seeded_samples(source), *(image_samples(source, images) if images else ()))
+    return Reference(samples, tuple(_run(source, sample) for sample in samples), len(images))
 
 
 def seeded_samples(source: SourceModel) -> list[Sample]:
@@ -59,6 +85,23 @@ def image_samples(source: SourceModel, images: Sequence[Path]) -> list[Sample]:
     example = _array(source.example_input[0])
     spec = TensorSpec("image", example.shape, str(example.dtype), "NCHW", "image")
     return [(to_input(load_image(path), rule, spec),) for path in images]
+
+
+def _run(source: SourceModel, sample: Sample) -> tuple[np.ndarray, ...]:
+    """The source's outputs, flattened in the order that torch.export gives them."""
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    try:
+        with torch.inference_mode():
+            result = source.module(*(torch.from_numpy(array.copy()) for array in sample))
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"the model does not run on its inputs ({(str(error) or type(error).__name__).splitlines()[0]})",
+            where=source.provenance.model,
+            hint="Check the example input's shape and dtype",
+        ) from error
+    return tuple(_array(leaf) for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor))
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mobiledeploy.contract import Contract, Precision, TensorSpec
 from mobiledeploy.deploy.golden import write_golden
-from mobiledeploy.deploy.samples import Sample, image_samples, seeded_samples
+from mobiledeploy.deploy.samples import Reference, Sample, take_reference
 from mobiledeploy.deploy.sources import as_source
 from mobiledeploy.deploy.stages import Stages
 from mobiledeploy.errors import InputError, UnsupportedError
@@ -160,25 +160,24 @@ def verify(
             source = raw_pixels(source)
     with stages.stage("verify"):
         session = open_session(artifact.path)
-        return compare(artifact, session, source, [Path(image) for image in images], golden=golden)
+        reference = take_reference(source, [Path(image) for image in images])
+        return compare(artifact, session, reference, golden=golden)
 
 
 def compare(
     artifact: Artifact,
     session: Session,
-    source: SourceModel,
-    images: Sequence[Path] = (),
+    reference: Reference,
     *,
     expected: Contract | None = None,
     golden: str | Path | None = None,
 ) -> VerificationReport:
-    """Compare an open file with a source that takes the same dtypes.
+    """Compare an open file with a source that takes inputs of the same kind.
 
     Args:
         artifact: what was read from the file.
         session: the file, open.
-        source: the model that it should compute.
-        images: real images to add to the seeded inputs.
+        reference: what its source computes.
         expected: contract that the file should carry; None: whatever it carries.
         golden: ``.npz`` file to write the samples and outputs to.
 
@@ -190,22 +189,19 @@ def compare(
     precision = _precision(artifact)
     inputs = _ordered(session.inputs, artifact.contract.inputs if artifact.contract else ())
     outputs = _ordered(session.outputs, artifact.contract.outputs if artifact.contract else ())
-    seeded, real = seeded_samples(source), image_samples(source, images) if images else []
     stored: list[tuple[list[np.ndarray], list[np.ndarray]]] = []
     actual: list[list[np.ndarray]] = []
-    wanted: list[list[np.ndarray]] = []
-    for sample in seeded + real:
+    for sample in reference.samples:
         arrays = _to_file(sample, inputs, len(session.inputs), artifact.path)
         results = session.run(arrays)
         stored.append((arrays, results))
         actual.append([_from_file(results[index], spec) for index, spec in outputs])
-        wanted.append(_run(source, sample))
     problems = [*_contract_problems(artifact, expected)]
-    if len(actual[0]) != len(wanted[0]):
-        problems.append(f"the file has {len(actual[0])} outputs, its source {len(wanted[0])}")
+    if len(actual[0]) != len(reference.outputs[0]):
+        problems.append(f"the file has {len(actual[0])} outputs, its source {len(reference.outputs[0])}")
     comparisons = []
     for (_, spec), ours, theirs in zip(
-        outputs, zip(*actual, strict=True), zip(*wanted, strict=True), strict=False
+        outputs, zip(*actual, strict=True), zip(*reference.outputs, strict=True), strict=False
     ):
         if ours[0].shape != theirs[0].shape:
             shapes = f"{_by(ours[0].shape)}, its source {_by(theirs[0].shape)}"
@@ -219,8 +215,8 @@ def compare(
         artifact.sha256,
         session.engine,
         precision,
-        len(seeded),
-        len(real),
+        len(reference.samples) - reference.images,
+        reference.images,
         tuple(comparisons),
         tuple(problems),
     )
@@ -308,25 +304,6 @@ def _to_file(
 
 def _from_file(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
     return array.transpose(0, 3, 1, 2) if spec.layout == "NHWC" and array.ndim == 4 else array
-
-
-def _run(source: SourceModel, sample: Sample) -> list[np.ndarray]:
-    """The source's outputs, flattened in the order that torch.export gives them."""
-    import torch
-    from torch.utils._pytree import tree_leaves
-
-    try:
-        with torch.inference_mode():
-            result = source.module(*(torch.from_numpy(array.copy()) for array in sample))
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise InputError(
-            f"the model does not run on its inputs ({str(error).splitlines()[0]})",
-            where=source.provenance.model,
-            hint="Check the example input's shape and dtype",
-        ) from error
-    return [
-        tensor.detach().cpu().numpy() for tensor in tree_leaves(result) if isinstance(tensor, torch.Tensor)
-    ]
 
 
 def _contract_problems(artifact: Artifact, expected: Contract | None) -> list[str]:

@@ -7,8 +7,9 @@ metadata, and read back from any of them.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, Self
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from types import UnionType
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from mobiledeploy.errors import InputError
 
@@ -134,15 +135,8 @@ class Contract:
                     where=where,
                     hint="Upgrade mobiledeploy",
                 )
-            preprocessing = data.pop("preprocessing")
-            return cls(
-                inputs=tuple(_build(TensorSpec, item) for item in data.pop("inputs")),
-                outputs=tuple(_build(TensorSpec, item) for item in data.pop("outputs")),
-                preprocessing=_build(Preprocessing, preprocessing) if preprocessing else None,
-                labels=tuple(data.pop("labels")),
-                provenance=_build(Provenance, data.pop("provenance")),
-                task=data.pop("task"),
-            )
+            contract: Contract = _read(cls, data, "contract")
+            return contract
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 f"the contract cannot be read ({error})",
@@ -151,11 +145,38 @@ class Contract:
             ) from error
 
 
-def _build(kind: type[Any], data: dict[str, Any]) -> Any:
-    """A frozen dataclass from JSON: lists become tuples, unknown keys are ignored."""
-    known = {item.name for item in fields(kind)}
-    return kind(**{key: _freeze(value) for key, value in data.items() if key in known})
+def _read(kind: Any, value: Any, place: str) -> Any:
+    """JSON as the annotated type: lists become tuples, unknown keys of a newer minor version are ignored.
+
+    Raises:
+        TypeError: the value is of another type; ``place`` says where.
+    """
+    if is_dataclass(kind) and isinstance(kind, type):
+        if not isinstance(value, dict):
+            raise TypeError(f"{place} is no object")
+        hints = get_type_hints(kind)
+        missing = hints.keys() - value.keys()
+        if missing:
+            raise TypeError(f"{place} has no {sorted(missing)[0]}")
+        return kind(**{key: _read(hints[key], item, key) for key, item in value.items() if key in hints})
+    origin, options = get_origin(kind), get_args(kind)
+    if origin is tuple and isinstance(value, list):
+        kinds = [options[0]] * len(value) if options[1:] == (...,) else options
+        return tuple(_read(each, item, place) for each, item in zip(kinds, value, strict=True))
+    if origin in (Union, UnionType):
+        for option in options:
+            if _fits(option, value):
+                return _read(option, value, place)
+    elif origin is not tuple and _fits(kind, value):
+        return float(value) if kind is float else value
+    raise TypeError(f"{place} is {str(value)[:40]!r}")
 
 
-def _freeze(value: Any) -> Any:
-    return tuple(_freeze(item) for item in value) if isinstance(value, list) else value
+def _fits(kind: Any, value: Any) -> bool:
+    if get_origin(kind) is Literal:
+        return isinstance(value, str) and value in get_args(kind)
+    if is_dataclass(kind):
+        return isinstance(value, dict)
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, (int, float) if kind is float else kind)

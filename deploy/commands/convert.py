@@ -122,10 +122,10 @@ def _render(weights: str, conversions: tuple[Conversion, ...], stages: Stages) -
         verdict = "not compared"
         if report:
             worst = max(report.outputs, key=lambda output: output.max_difference)
-            verdict = f"{worst.max_difference:.1e} of {worst.tolerance:.1e} allowed"
+            verdict = f"{worst.max_difference:.1e} ({worst.tolerance:.1e})"
         rows.append((str(artifact.path), size(artifact.size), artifact.census.arithmetic, verdict))
     timing = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stages.seconds)
     return Group(
-        columns(("file", "size", "arithmetic", "difference from PyTorch"), rows),
+        columns(("file", "size", "arithmetic", "difference (allowed)"), rows),
         pairs([("weights", weights), ("time", timing)]),
     )

@@ -118,4 +118,4 @@ def _render(runs: list[AccuracyRun], difference: PairedDifference | None) -> Ren
 
 def _percent(share: Share) -> str:
     low, high = share.interval.low, share.interval.high
-    return f"{100 * share.share:.1f}% ({100 * low:.1f} to {100 * high:.1f})"
+    return f"{100 * share.share:.1f}% ({100 * low:.1f}-{100 * high:.1f})"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
 
 from mobiledeploy.converters import write
 from mobiledeploy.converters.describe import describe
@@ -39,11 +40,10 @@ def to_tflite(tmp_path: Path) -> ToTflite:
         write("tflite", program, describe(source, program, "tflite"), precision, path)
         with torch.no_grad():
             expected = module(*inputs)
-        expected = expected if isinstance(expected, tuple | list) else [expected]
         session = open_session(path, threads=1)
         feeds = [stored(x).astype(spec.dtype) for x, spec in zip(inputs, session.inputs, strict=True)]
         results = session.run(feeds)
-        pairs = [(stored(x), got) for x, got in zip(expected, results, strict=True)]
+        pairs = [(stored(x), got) for x, got in zip(tree_leaves(expected), results, strict=True)]
         assert all(want.shape == got.shape for want, got in pairs)
         error = max(difference(want, got) for want, got in pairs)
         return Converted([op.kind for op in read(path).ops], error, path)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mobiledeploy.contract import TARGETS, Target
 from mobiledeploy.deploy.conversion import convert
-from mobiledeploy.deploy.samples import seeded_samples
+from mobiledeploy.deploy.samples import seeded_samples, take_reference
 from mobiledeploy.deploy.verification import TOLERANCE, compare, verify
 from mobiledeploy.errors import InputError, UnsupportedError
 from mobiledeploy.runtimes.formats import open_session, read_artifact
@@ -114,7 +114,7 @@ def test_a_contract_that_is_not_true(tiny: SourceModel, tmp_path: Path) -> None:
     assert contract is not None
     wrong = replace(contract, inputs=(replace(contract.inputs[0], shape=(1, 3, 3, 3)),), labels=("a",))
     forged = replace(artifact, contents=replace(artifact.contents, contract=wrong))
-    report = compare(forged, open_session(artifact.path), tiny, expected=contract)
+    report = compare(forged, open_session(artifact.path), take_reference(tiny), expected=contract)
     assert not report.passed
     text = " ".join(report.problems)
     assert "not the one written" in text
@@ -126,8 +126,8 @@ def test_a_file_without_a_contract_is_compared_all_the_same(tiny: SourceModel, t
     artifact = read_artifact(convert(tiny, target="onnx", output=tmp_path, verify=False).path)
     bare = replace(artifact, contents=replace(artifact.contents, contract=None))
     session = open_session(artifact.path)
-    assert compare(bare, session, tiny).passed
-    assert compare(bare, session, tiny, expected=artifact.contract).problems == (
+    assert compare(bare, session, take_reference(tiny)).passed
+    assert compare(bare, session, take_reference(tiny), expected=artifact.contract).problems == (
         "the file carries no contract",
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ def test_few_images_open_few_sessions(images: tuple[LabelledImage, ...]) -> None
     assert evaluate_sessions(artifact(), opener, images[:2], workers=8).workers == len(opened) == 2
 
 
-def test_work_in_flight_is_bounded(images: tuple[LabelledImage, ...]) -> None:
+def test_an_interrupt_drops_the_rest(images: tuple[LabelledImage, ...]) -> None:
     started = 0
 
     class Counting(ColourSession):
@@ -111,6 +111,27 @@ def test_work_in_flight_is_bounded(images: tuple[LabelledImage, ...]) -> None:
     with pytest.raises(KeyboardInterrupt):
         evaluate_sessions(artifact(), Counting, images, workers=2, progress=stop)
     assert started <= 6
+
+
+def test_work_in_flight_is_bounded(images: tuple[LabelledImage, ...]) -> None:
+    class Watched(tuple[LabelledImage, ...]):
+        taken = 0
+
+        def __iter__(self) -> Iterator[LabelledImage]:
+            self.taken = 0
+            for image in super().__iter__():
+                self.taken += 1
+                yield image
+
+    watched, leads = Watched(images), []
+    evaluate_sessions(
+        artifact(),
+        ColourSession,
+        watched,
+        workers=2,
+        progress=lambda done, total: leads.append(watched.taken - done),
+    )
+    assert 0 < max(leads) < 6
 
 
 def test_ties_go_to_the_lower_class_and_are_counted(tmp_path: Path) -> None:

@@ -148,3 +148,20 @@ def test_refusals_come_as_one_table() -> None:
     assert "encoder.0: aten.roll.default on 1x3x8x8: not expressible; use slices" in text
     assert "fft: aten.fft_fft.default on scalar: complex numbers; leave it out" in text
     assert "1 operation cannot" in str(RefusedError(rows[:1], where="swin"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("labels", "abc"), ("task", "cooking"), ("inputs", [{"name": "x", "shape": "1", "dtype": "int8"}])],
+)
+def test_a_value_of_another_type_is_named(key: str, value: object) -> None:
+    data = json.loads(Contract(inputs=(), outputs=()).to_json()) | {key: value}
+    with pytest.raises(InputError, match=f"({key}|shape) is"):
+        Contract.from_json(json.dumps(data))
+
+
+def test_preprocessing_sizes_are_numbers() -> None:
+    data = json.loads(Contract((), (), preprocessing=Preprocessing(224, 224)).to_json())
+    data["preprocessing"]["height"] = "abc"
+    with pytest.raises(InputError, match="height is 'abc'"):
+        Contract.from_json(json.dumps(data))
