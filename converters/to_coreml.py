@@ -30,6 +30,7 @@ from mobiledeploy.errors import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 # Lowest first; a program is written for the first one that can express it.
@@ -185,14 +186,18 @@ def _input_type(spec: TensorSpec, contract: Contract) -> Any:
         channels = contract.preprocessing.channels if contract.preprocessing else "RGB"
         layout = ct.colorlayout[_COLOURS[channels]]
         return ct.ImageType(name=spec.name, shape=spec.shape, color_layout=layout, channel_first=True)
-    return ct.TensorType(name=spec.name, shape=spec.shape)
+    return ct.TensorType(name=spec.name, shape=spec.shape, dtype=_dtype(spec))
 
 
 def _output_type(spec: TensorSpec) -> Any:
+    return _coremltools().TensorType(name=spec.name, dtype=_dtype(spec))
+
+
+def _dtype(spec: TensorSpec) -> type[np.generic]:
+    """Stated always: from iOS 16 on, coremltools' own choice follows the precision."""
     import numpy as np
 
-    whole = np.issubdtype(np.dtype(spec.dtype), np.integer)
-    return _coremltools().TensorType(name=spec.name, dtype=np.int32 if whole else np.float32)
+    return np.int32 if np.issubdtype(np.dtype(spec.dtype), np.integer) else np.float32
 
 
 def _classifier(contract: Contract) -> Any:

@@ -10,7 +10,6 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mobiledeploy import __version__
 from mobiledeploy.contract import Contract, Precision
 from mobiledeploy.converters import onnx_half, onnx_metadata, onnx_refusals, onnx_tidy
 from mobiledeploy.errors import InputError, OutputError, UnsupportedError
@@ -60,7 +59,7 @@ def write(
     if precision == "fp16":
         onnx_half.to_half(model)
     model.ir_version = IR_VERSION
-    model.producer_name, model.producer_version = "mobiledeploy", __version__
+    model.producer_name, model.producer_version = "mobiledeploy", dict(contract.provenance.tools).get("mobiledeploy", "")
     onnx_metadata.attach(model, contract)
     try:
         path.write_bytes(_serialize(model))

@@ -165,6 +165,56 @@ def test_in_place_writes_are_seen_by_later_readers(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, InPlace()(x).numpy(), atol=1e-5)
 
 
+class Quantized(nn.Module):
+    """int8 codes around a convolution, as quantization leaves them in a program."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        weights = torch.randn(8, 3, 3, 3)
+        self.register_buffer("scale", weights.abs().amax((1, 2, 3)) / 127)
+        self.register_buffer("zero", torch.zeros(8, dtype=torch.int64))
+        self.register_buffer("codes", (weights / self.scale.view(-1, 1, 1, 1)).round().to(torch.int8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        lib = torch.ops.quantized_decomposed
+        weights = lib.dequantize_per_channel(self.codes, self.scale, self.zero, 0, -127, 127, torch.int8)
+        y = torch.relu(nn.functional.conv2d(self.rounded(x, 0.02, -5), weights))
+        return self.rounded(y, 0.06, -128)
+
+    def rounded(self, x: torch.Tensor, scale: float, zero: int) -> torch.Tensor:
+        lib = torch.ops.quantized_decomposed
+        codes = lib.quantize_per_tensor(x, scale, zero, -128, 127, torch.int8)
+        return lib.dequantize_per_tensor(codes, scale, zero, -128, 127, torch.int8)
+
+
+def test_quantized_program_keeps_its_codes(tmp_path: Path) -> None:
+    from torch.ao.quantization.fx import _decomposed  # noqa: F401  (declares the operations)
+
+    module, x = Quantized().eval(), torch.randn(SHAPE)
+    expected = module(x).numpy()
+    said = Contract((TensorSpec("x", SHAPE, "float32"),), (TensorSpec("y", expected.shape, "float32"),))
+    path = tmp_path / "m.mlpackage"
+    to_coreml.write(export(module, x), said, "fp32", path)
+    contents = read(path)
+    assert contents.producer.endswith("needs iOS 17 / macOS 14")
+    assert {op.weights for op in contents.ops if op.kind == "conv"} == {"int8"}
+    (found,) = open_session(path, threads=1).run([x.numpy()])
+    # A sum that lies on the edge between two codes may fall to either side.
+    assert np.abs(found - expected).max() <= 0.06 + 1e-6
+    assert np.mean(found != expected) < 0.002
+
+
+def test_lowest_system_that_has_the_operations(tmp_path: Path) -> None:
+    module, x = nn.PixelUnshuffle(2), torch.randn(SHAPE)
+    said = Contract((TensorSpec("x", SHAPE, "float32"),), (TensorSpec("y", (1, 12, 8, 8), "float32"),))
+    path = tmp_path / "m.mlpackage"
+    to_coreml.write(export(module, x), said, "fp16", path)
+    contents = read(path)
+    assert contents.producer.endswith("needs iOS 16 / macOS 13")
+    assert {item.dtype for item in contents.inputs + contents.outputs} == {"float32"}
+
+
 class Products(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.i0(x.prod(1))

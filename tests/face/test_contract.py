@@ -152,11 +152,11 @@ def test_refusals_come_as_one_table() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("labels", "abc"), ("task", "cooking"), ("inputs", [{"name": "x", "shape": "1", "dtype": "int8"}])],
+    [("labels", "abc"), ("task", "cooking"), ("inputs", "abc")],
 )
 def test_a_value_of_another_type_is_named(key: str, value: object) -> None:
     data = json.loads(Contract(inputs=(), outputs=()).to_json()) | {key: value}
-    with pytest.raises(InputError, match=f"({key}|shape) is"):
+    with pytest.raises(InputError, match=f"{key} is"):
         Contract.from_json(json.dumps(data))
 
 
