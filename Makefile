@@ -53,7 +53,8 @@ imports: $(READY)
 check: lint test-all demo
 
 bench: $(READY)
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/conversion.py
+	$(BIN)/python benchmarks/latency.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

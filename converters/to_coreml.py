@@ -68,14 +68,21 @@ def write(
         EnvironmentProblem: coremltools is not installed.
         OutputError: the folder cannot be written.
     """
-    with _quiet(), tempfile.TemporaryDirectory() as scratch:
-        _check(program, contract, path)
-        _coremltools()
-        program = in_known_operations(program, str(path))
-        _pixels_to_float(program, contract)
-        spec, weights = _convert(program, contract, precision, Path(scratch) / "model.mlpackage", path)
-        _describe(spec, contract)
-        _write_package(spec.SerializeToString(deterministic=True), weights, path)
+    _check(program, contract, path)
+    try:
+        with _quiet(), tempfile.TemporaryDirectory() as scratch:
+            _coremltools()
+            program = in_known_operations(program, str(path))
+            _pixels_to_float(program, contract)
+            spec, weights = _convert(program, contract, precision, Path(scratch) / "model.mlpackage", path)
+            _describe(spec, contract)
+            _write_package(spec.SerializeToString(deterministic=True), weights, path)
+    except OSError as error:
+        raise OutputError(
+            f"the package cannot be written ({error.strerror or error})",
+            where=error.filename or str(path),
+            hint="Choose a folder that can be written and has room",
+        ) from error
 
 
 @contextmanager
@@ -140,7 +147,7 @@ def _convert(
         "package_dir": str(package),
         "skip_model_load": True,
     }
-    names = list(DEPLOYMENT_TARGETS)
+    names = _targets(program)
     while True:
         # coremltools changes the descriptions it is given: a second try needs new ones.
         inputs = [_input_type(item, contract) for item in contract.inputs]
@@ -155,6 +162,8 @@ def _convert(
                 **options,
             )
             return model.get_spec(), package / "Data" / _AUTHOR / "weights" / "weight.bin"
+        except OSError:
+            raise
         except Exception as error:
             names = _later_targets(str(error), names)
             if not names:
@@ -163,6 +172,13 @@ def _convert(
                     where=str(path),
                     hint="Convert to another target, or rewrite that part of the model",
                 ) from error
+
+
+def _targets(program: torch.export.ExportedProgram) -> list[str]:
+    """Deployment targets to try; there are no quantized operations before iOS 17."""
+    quantized = any(str(node.target).startswith("quantized_decomposed.") for node in program.graph.nodes)
+    first = DEPLOYMENT_TARGETS.index("iOS17") if quantized else 0
+    return list(DEPLOYMENT_TARGETS[first:])
 
 
 def _later_targets(message: str, names: list[str]) -> list[str]:
@@ -280,29 +296,22 @@ def _write_package(model: bytes, weights: Path, path: Path) -> None:
     if weights.is_file():
         items.append(("weights/weight.bin", "CoreML Model Weights", weights.read_bytes()))
     entries = {}
-    try:
-        for name, text, content in items:
-            file = path / "Data" / _AUTHOR / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
-            # The manifest lists the weights by their folder.
-            item = name.split("/")[0]
-            identifier = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{item}:{hashlib.sha256(content).hexdigest()}"))
-            entries[identifier] = {
-                "author": _AUTHOR,
-                "description": text,
-                "name": item,
-                "path": f"{_AUTHOR}/{item}",
-            }
-        manifest = {
-            "fileFormatVersion": "1.0.0",
-            "itemInfoEntries": entries,
-            "rootModelIdentifier": next(iter(entries)),
+    for name, text, content in items:
+        file = path / "Data" / _AUTHOR / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        # The manifest lists the weights by their folder.
+        item = name.split("/")[0]
+        identifier = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{item}:{hashlib.sha256(content).hexdigest()}"))
+        entries[identifier] = {
+            "author": _AUTHOR,
+            "description": text,
+            "name": item,
+            "path": f"{_AUTHOR}/{item}",
         }
-        (path / "Manifest.json").write_text(json.dumps(manifest, indent=4, sort_keys=True) + "\n")
-    except OSError as error:
-        raise OutputError(
-            f"the package cannot be written ({error.strerror or error})",
-            where=str(path),
-            hint="Choose a folder that can be written and has room",
-        ) from error
+    manifest = {
+        "fileFormatVersion": "1.0.0",
+        "itemInfoEntries": entries,
+        "rootModelIdentifier": next(iter(entries)),
+    }
+    (path / "Manifest.json").write_text(json.dumps(manifest, indent=4, sort_keys=True) + "\n")

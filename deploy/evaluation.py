@@ -8,6 +8,7 @@ from pathlib import Path
 from mobiledeploy.contract import Preprocessing
 from mobiledeploy.device_tests.accuracy import AccuracyRun, evaluate_sessions
 from mobiledeploy.images import list_images
+from mobiledeploy.presets import preset
 from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.formats import needs, open_session, read_artifact
 
@@ -42,6 +43,9 @@ def evaluate(
         EnvironmentProblem: the engine that runs the file is not installed.
     """
     path = Path(file)
+    if isinstance(preprocessing, str):
+        # An unknown name is refused even where the file's own rule counts; the size does not matter.
+        preset(preprocessing, 224, 224)
     with needs("all"):
         artifact = read_artifact(path)
         listed = list_images(

@@ -39,7 +39,7 @@ PACKAGES = (
     Package("numpy", "numpy", "1.26", "", ("base",)),
     Package("pillow", "PIL.Image", "10.2", "", ("base",)),
     Package("rich", "rich", "13.7", "", ("base",)),
-    Package("typer", "typer", "0.12", "", ("base",)),
+    Package("typer", "typer", "0.19.2", "", ("base",)),
     Package("torch", "torch", "2.9", "2.14", ("torch",)),
     Package("safetensors", "safetensors", "0.4.3", "", ("torch",)),
     Package("ai-edge-litert", "ai_edge_litert.interpreter", "2.1", "", ("tflite",)),

@@ -72,13 +72,11 @@ def needs(extra: str) -> Iterator[None]:
             raise
         raise EnvironmentProblem(
             f"the package {error.name.partition('.')[0]} is not installed",
-            where=extra,
             hint=f"Run: pip install 'mobiledeploy[{extra}]'",
         ) from error
     except ImportError as error:
         raise EnvironmentProblem(
             f"a package cannot be imported ({error})",
-            where=extra,
             hint="`mobiledeploy doctor` names packages that do not fit together",
         ) from error
 
@@ -114,7 +112,7 @@ def find_format(path: Path) -> Format:
     )
 
 
-def read_artifact(path: Path) -> Artifact:
+def read_artifact(path: str | Path) -> Artifact:
     """Read a model file of any format.
 
     Args:
@@ -124,6 +122,7 @@ def read_artifact(path: Path) -> Artifact:
         InputError: the file is missing, damaged or of no known format.
         EnvironmentProblem: the package that reads it is not installed.
     """
+    path = Path(path)
     item = find_format(path)
     with needs(item.target):
         reader = cast(_Reader, import_module(f"mobiledeploy.runtimes.{item.reader}"))
@@ -132,7 +131,7 @@ def read_artifact(path: Path) -> Artifact:
     return Artifact(path, item.target, digest, size, contents)
 
 
-def open_session(path: Path, threads: int | None = None) -> Session:
+def open_session(path: str | Path, threads: int | None = None) -> Session:
     """Open a model file of any format to run it on this host.
 
     Args:
@@ -143,6 +142,7 @@ def open_session(path: Path, threads: int | None = None) -> Session:
         InputError: the file is missing, damaged or of no known format.
         EnvironmentProblem: the engine that runs it is not installed.
     """
+    path = Path(path)
     item = find_format(path)
     with needs(item.target):
         runtime = cast(_Runtime, import_module(f"mobiledeploy.runtimes.{item.runtime}"))
