@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Contract, Precision, Target
-from mobiledeploy.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,14 +37,7 @@ def write(
     Raises:
         RefusedError: operations that the target cannot express, all at once.
         UnsupportedError: the model does not fit the target or the precision.
-        EnvironmentProblem: the target's packages are not installed.
+        ModuleNotFoundError: a package of the target is not installed.
         OSError: the file cannot be written.
     """
-    try:
-        import_module(WRITERS[target]).write(program, contract, precision, path)
-    except ModuleNotFoundError as error:
-        raise EnvironmentProblem(
-            f"package '{error.name}' is missing",
-            where=f"target {target}",
-            hint=f"pip install 'mobiledeploy[{target}]'",
-        ) from error
+    import_module(WRITERS[target]).write(program, contract, precision, path)

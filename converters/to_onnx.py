@@ -59,7 +59,10 @@ def write(
     if precision == "fp16":
         onnx_half.to_half(model)
     model.ir_version = IR_VERSION
-    model.producer_name, model.producer_version = "mobiledeploy", dict(contract.provenance.tools).get("mobiledeploy", "")
+    model.producer_name, model.producer_version = (
+        "mobiledeploy",
+        dict(contract.provenance.tools).get("mobiledeploy", ""),
+    )
     onnx_metadata.attach(model, contract)
     try:
         path.write_bytes(_serialize(model))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING
 
-from mobiledeploy.contract import TARGETS, Contract, InputDtype, Precision, Preprocessing, Target, Task
+from mobiledeploy.contract import TARGETS, InputDtype, Precision, Preprocessing, Target, Task
 from mobiledeploy.deploy.comparison import VerificationReport
 from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
 from mobiledeploy.deploy.samples import Reference, take_reference
@@ -23,19 +22,6 @@ from mobiledeploy.source import SourceModel
 if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
-
-# Module with ``write(program, contract, precision, path)``.
-WRITERS: dict[Target, str] = {
-    "tflite": "mobiledeploy.converters.tflite",
-    "onnx": "mobiledeploy.converters.to_onnx",
-    "coreml": "mobiledeploy.converters.to_coreml",
-}
-
-
-class _Writer(Protocol):
-    def write(
-        self, program: ExportedProgram, contract: Contract, precision: Precision, path: Path
-    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +144,14 @@ def convert_all(
     finals = plan_outputs(tuple(dict.fromkeys(targets)), name + "".join(suffixes), output)
     with needs("torch"):
         from mobiledeploy.converters.export import export
+        from mobiledeploy.converters.half_weights import round_to_half
         from mobiledeploy.converters.raw_pixels import raw_pixels
     if input_dtype == "uint8":
         source = raw_pixels(source)
     with stages.stage("export", source.provenance.model):
         program = export(source)
+        if precision == "fp16":
+            program = round_to_half(program, source.preprocessing)
     reference = None
     if verify:
         with stages.stage("reference", source.provenance.model):
@@ -193,14 +182,13 @@ def _convert_one(
     golden: bool,
     stages: Stages,
 ) -> Conversion:
+    from mobiledeploy.converters import write
     from mobiledeploy.converters.describe import describe
 
     contract = describe(source, program, target)
     with temporary_beside(final) as partial:
-        with stages.stage("write", final.name), needs(target):
-            writer = cast(_Writer, import_module(WRITERS[target]))
-            with writing(final):
-                writer.write(program, contract, precision, partial)
+        with stages.stage("write", final.name), needs(target), writing(final):
+            write(target, program, contract, precision, partial)
         with stages.stage("read back", final.name):
             artifact = read_artifact(partial)
         report, golden_path = None, final.with_name(f"{final.name}.golden.npz") if golden else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +46,21 @@ def take_reference(source: SourceModel, images: Sequence[Path] = ()) -> Referenc
         InputError: the model does not run on its own example input, or does not take these images.
     """
     samples = (*seeded_samples(source), *(image_samples(source, images) if images else ()))
-    return Reference(samples, tuple(_run(source, sample) for sample in samples), len(images))
+    with _one_thread():
+        return Reference(samples, tuple(_run(source, sample) for sample in samples), len(images))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """For single images of small models: on a busy machine torch's threads wait for each other."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def seeded_samples(source: SourceModel) -> list[Sample]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from mobiledeploy.contract import TARGETS, InputDtype, Precision, Target
+from mobiledeploy.deploy.collector import collector_paused
 from mobiledeploy.deploy.commands.inspect import to_data
 from mobiledeploy.deploy.commands.options import Images, Resolution, Weights, Width, comparison_images
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
@@ -76,7 +77,7 @@ def convert(
     from mobiledeploy.deploy.conversion import convert_all, default_name
     from mobiledeploy.deploy.sources import as_source
 
-    with announcer() as announce:
+    with announcer() as announce, collector_paused():
         stages = Stages(announce)
         chosen = comparison_images(images)
         with stages.stage("load", model or "the default model"):

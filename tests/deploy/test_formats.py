@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from mobiledeploy.contract import TARGETS, Target
-from mobiledeploy.deploy.conversion import WRITERS, convert
+from mobiledeploy.converters import WRITERS
+from mobiledeploy.deploy.conversion import convert
 from mobiledeploy.errors import EnvironmentProblem, InputError
 from mobiledeploy.runtimes.formats import FORMATS, find_format, needs, open_session, read_artifact
 from mobiledeploy.source import SourceModel

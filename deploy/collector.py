@@ -1,0 +1,23 @@
+"""Python's cyclic garbage collector, out of the way of short work."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """No collection inside the block.
+
+    Importing torch.export and tracing a model makes hundreds of thousands of objects that stay; going
+    through them again and again costs a sixth of a conversion's time and frees next to nothing.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
