@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 # Largest difference allowed, as a share of the largest absolute value of the output over all samples.
-TOLERANCE: dict[Precision, float] = {"fp32": 1e-4, "fp16": 5e-2}
+TOLERANCE: dict[Precision, float] = {"fp32": 1e-4, "fp16": 2e-2}
 # Differences below this are rounding, however small the output's range.
 FLOOR = 1e-5
 
