@@ -8,6 +8,7 @@ DEMO := build/demo
 # For example: make test PYTEST_ARGS="tests/deploy -x"
 PYTEST_ARGS ?=
 EVERY_TEST := -m "slow or not slow"
+IN_PARALLEL := -n auto --dist worksteal
 
 .PHONY: setup demo test test-all lint ruff format-check format types imports check bench clean
 
@@ -27,10 +28,10 @@ demo: $(READY)
 	$(BIN)/mobiledeploy verify $(DEMO)/mobilenet_v2.onnx --against mobilenet_v2
 
 test: $(READY)
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 
 test-all: $(READY)
-	$(BIN)/pytest $(EVERY_TEST) $(PYTEST_ARGS)
+	$(BIN)/pytest $(IN_PARALLEL) $(EVERY_TEST) $(PYTEST_ARGS)
 
 lint: ruff format-check types imports
 
@@ -53,8 +54,11 @@ imports: $(READY)
 check: lint test-all demo
 
 bench: $(READY)
-	$(BIN)/python benchmarks/conversion.py
+	# The first three install a peer (1.2 GB) under build/; the last needs the labelled images.
+	$(BIN)/python benchmarks/conversion.py --peer
 	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/model_families.py --peer
+	$(BIN)/python benchmarks/accuracy.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

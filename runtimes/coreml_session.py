@@ -14,9 +14,8 @@ from mobiledeploy.runtimes.coreml_file import tensors
 from mobiledeploy.runtimes.coreml_package import load
 from mobiledeploy.runtimes.mil_census import labels
 from mobiledeploy.runtimes.mil_program import Program
-from mobiledeploy.runtimes.mil_reference.session import check_arrays
 from mobiledeploy.runtimes.mil_reference.session import open_session as open_reference
-from mobiledeploy.runtimes.session import Session
+from mobiledeploy.runtimes.session import Session, check_inputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +52,7 @@ class CoreMLSession:
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One inference; see ``Session.run``."""
-        check_arrays(self.inputs, inputs, str(self._path))
+        check_inputs(self.inputs, inputs, str(self._path))
         feeds = {
             spec.name: to_image(array, self._channels[spec.name]) if spec.name in self._channels else array
             for spec, array in zip(self.inputs, inputs, strict=True)

@@ -10,7 +10,7 @@ from mobiledeploy.contract import TensorSpec
 from mobiledeploy.errors import InputError
 from mobiledeploy.runtimes.formats import needs
 from mobiledeploy.runtimes.onnx_file import read
-from mobiledeploy.runtimes.session import Session
+from mobiledeploy.runtimes.session import Session, check_inputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,15 +63,7 @@ class _OnnxSession:
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One inference; see ``Session.run``.  Open dimensions (-1) take any size."""
-        if len(inputs) != len(self.inputs):
-            raise InputError(f"takes {len(self.inputs)} inputs, got {len(inputs)}", where=self._where)
-        for spec, array in zip(self.inputs, inputs, strict=True):
-            if not _fits(array, spec):
-                raise InputError(
-                    f"input {spec.name!r} is {spec.dtype} {list(spec.shape)}, "
-                    f"got {array.dtype.name} {list(array.shape)}",
-                    where=self._where,
-                )
+        check_inputs(self.inputs, inputs, self._where)
         feeds = {spec.name: array for spec, array in zip(self.inputs, inputs, strict=True)}
         try:
             outputs: list[np.ndarray] = self._session.run(None, feeds)
@@ -80,15 +72,6 @@ class _OnnxSession:
                 f"{self.engine} cannot run it ({_one_line(error)})", where=self._where
             ) from error
         return outputs
-
-
-def _fits(array: np.ndarray, spec: TensorSpec) -> bool:
-    sides = zip(array.shape, spec.shape, strict=False)
-    return (
-        array.dtype.name == spec.dtype
-        and array.ndim == len(spec.shape)
-        and all(promised in (-1, side) for side, promised in sides)
-    )
 
 
 def _one_line(error: Exception) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from mobiledeploy.contract import TensorSpec
+from mobiledeploy.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,3 +43,22 @@ class Session(Protocol):
             InputError: number, shape or dtype of the arrays differ from the file's.
         """
         ...
+
+
+def check_inputs(specs: Sequence[TensorSpec], arrays: Sequence[np.ndarray], where: str) -> None:
+    """Number, shapes and dtypes of what a session is given; a promised side of -1 takes any.
+
+    Raises:
+        InputError: they differ from the file's.
+    """
+    if len(arrays) != len(specs):
+        raise InputError(f"takes {len(specs)} inputs, got {len(arrays)}", where=where)
+    for spec, array in zip(specs, arrays, strict=True):
+        same_rank = array.ndim == len(spec.shape)
+        sides = zip(array.shape, spec.shape, strict=False)
+        if array.dtype.name != spec.dtype or not same_rank or any(p not in (-1, s) for s, p in sides):
+            raise InputError(
+                f"input {spec.name!r} is {spec.dtype} {list(spec.shape)}, "
+                f"got {array.dtype.name} {list(array.shape)}",
+                where=where,
+            )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mobiledeploy.contract import TensorSpec
 from mobiledeploy.errors import EnvironmentProblem, InputError
 from mobiledeploy.runtimes.census import FileContents
-from mobiledeploy.runtimes.session import Session
+from mobiledeploy.runtimes.session import Session, check_inputs
 from mobiledeploy.runtimes.tflite_file import read
 
 if TYPE_CHECKING:
@@ -102,15 +102,8 @@ class _TFLiteSession:
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One inference; see ``Session.run``."""
-        if len(inputs) != len(self.inputs):
-            raise InputError(f"takes {len(self.inputs)} inputs, got {len(inputs)}", where=self._where)
-        for spec, index, array in zip(self.inputs, self._input_indices, inputs, strict=True):
-            if array.shape != spec.shape or array.dtype.name != spec.dtype:
-                raise InputError(
-                    f"input {spec.name!r} is {spec.dtype} {list(spec.shape)}, "
-                    f"got {array.dtype.name} {list(array.shape)}",
-                    where=self._where,
-                )
+        check_inputs(self.inputs, inputs, self._where)
+        for index, array in zip(self._input_indices, inputs, strict=True):
             self._interpreter.set_tensor(index, array)
         try:
             self._interpreter.invoke()

@@ -23,13 +23,16 @@ def write(program: ExportedProgram, contract: Contract, precision: Precision, pa
     """
     from mobiledeploy.converters.tflite.flatbuffer import MAX_BYTES, serialise, size_of_constants
     from mobiledeploy.converters.tflite.half import store_half
+    from mobiledeploy.converters.tflite.integer import is_quantized, to_integer
     from mobiledeploy.converters.tflite.lower import lower
     from mobiledeploy.converters.tflite.metadata import append_labels, model_metadata
     from mobiledeploy.converters.tflite.passes import optimise
 
     graph = lower(program, contract)
     optimise(graph)
-    if precision == "fp16":
+    if is_quantized(graph):
+        to_integer(graph)
+    elif precision == "fp16":
         store_half(graph)
     name = contract.provenance.model or "model"
     if size_of_constants(graph) >= MAX_BYTES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mobiledeploy.converters.tflite.graph import Graph, Operator, Tensor
+from mobiledeploy.converters.tflite.graph import Graph, Operator, Quantization, Tensor
 from mobiledeploy.converters.tflite.versions import operator_version
 
 if TYPE_CHECKING:
@@ -138,7 +138,17 @@ def _tensor(schema: Any, tensor: Tensor, buffers: _Buffers) -> Any:
     packed.shape = list(tensor.shape)
     packed.hasRank = True
     packed.type = getattr(schema.TensorType, tensor.dtype.upper())
+    if tensor.quantization is not None:
+        packed.quantization = _quantization(schema, tensor.quantization)
     packed.buffer = 0 if tensor.data is None else buffers.add(tensor.data.tobytes())
+    return packed
+
+
+def _quantization(schema: Any, quantization: Quantization) -> Any:
+    packed = schema.QuantizationParametersT()
+    packed.scale = list(quantization.scales)
+    packed.zeroPoint = [quantization.zero_point] * len(quantization.scales)
+    packed.quantizedDimension = quantization.axis or 0
     return packed
 
 

@@ -9,14 +9,37 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """How stored integers stand for reals: ``real = scale * (stored - zero_point)``.
+
+    Attributes:
+        dtype: of the stored integers.
+        scales: one, or one per entry of an axis.
+        zero_point: the same for all entries.
+        axis: physical axis of the scales; None for a single scale.
+    """
+
+    dtype: str
+    scales: tuple[float, ...]
+    zero_point: int = 0
+    axis: int | None = None
+
+
 @dataclass(eq=False, slots=True)
 class Tensor:
-    """A tensor of the file, in the file's own axis order; ``data`` is set for a constant."""
+    """A tensor of the file, in the file's own axis order.
+
+    Attributes:
+        data: values of a constant; reals, where a quantization says how they will be stored.
+        quantization: how the tensor is, or will be, stored as integers; None for a plain tensor.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     data: np.ndarray | None = None
+    quantization: Quantization | None = None
 
 
 @dataclass(eq=False, slots=True)

@@ -149,7 +149,8 @@ class _Walk:
     def _call(self, node: Node, target: torch._ops.OpOverload, arguments: Any, keywords: Any) -> Any:
         if str(target).startswith("aten._assert") or "sym_constrain" in str(target):
             return None
-        if not _values((arguments, keywords)):
+        function = lowerer(str(target))
+        if not _values((arguments, keywords)) and target.namespace == "aten":
             return _compute(target, arguments, keywords)
         lo = self.lo
         lo.node, lo.overload = _node_name(lo.module, node), str(target)
@@ -157,7 +158,6 @@ class _Walk:
         lo.result_shapes = tuple(tuple(int(size) for size in val.shape) for val in results)
         if results:
             lo.result_dtype = results[0].dtype
-        function = lowerer(str(target))
         if function is not None:
             return function(lo, *_positional(target, arguments, keywords))
         inner = decompose(node)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from mobiledeploy.converters.tflite import layout
-from mobiledeploy.converters.tflite.graph import Graph, Operator, Tensor
+from mobiledeploy.converters.tflite.graph import Graph, Operator, Quantization, Tensor
 from mobiledeploy.converters.tflite.layout import Axes
 
 # TFLite has no use for 64-bit indices here: every index fits 32 bits.
@@ -70,24 +70,24 @@ class Value:
 
 Operand = Value | torch.Tensor
 Result = Value | tuple[Value, ...]
-Lowerer = Callable[..., Result]
-Function = TypeVar("Function", bound=Lowerer)
+Lowerer = Callable[..., Any]
+Function = TypeVar("Function", bound=Callable[..., object])
 
 _REGISTRY: dict[str, Lowerer] = {}
 
 
-def lowers(*overloads: str) -> Callable[[Function], Function]:
-    """Register a lowering for ATen overloads, for example ``"relu.default"``."""
+def lowers(*overloads: str, namespace: str = "aten") -> Callable[[Function], Function]:
+    """Register a lowering for overloads, for example ``"relu.default"``."""
 
     def register(function: Function) -> Function:
-        _REGISTRY.update({f"aten.{name}": function for name in overloads})
+        _REGISTRY.update({f"{namespace}.{name}": function for name in overloads})
         return function
 
     return register
 
 
 def lowerer(overload: str) -> Lowerer | None:
-    """The lowering registered for ``aten.name.overload``; None if there is none."""
+    """The lowering registered for ``namespace.name.overload``; None if there is none."""
     return _REGISTRY.get(overload)
 
 
@@ -110,6 +110,9 @@ class Lowering:
         self._transposed: dict[tuple[Tensor, Axes], Tensor] = {}
         self._names: set[str] = set()
         self._parameters: dict[int, str] = {}
+        self._quantized: dict[int, Quantization] = {}
+        # Keeps the memory of constants made here, whose addresses are keys above.
+        self._kept: list[torch.Tensor] = []
 
     @property
     def result_shape(self) -> Axes:
@@ -126,11 +129,22 @@ class Lowering:
         """Path of the parameter whose memory this is, empty if it was computed."""
         return self._parameters.get(tensor.untyped_storage().data_ptr(), "")
 
+    def quantized_parameter(
+        self, tensor: torch.Tensor, quantization: Quantization, name: str
+    ) -> torch.Tensor:
+        """Remember how a constant of reals is to be stored; views of it are stored alike."""
+        key = tensor.untyped_storage().data_ptr()
+        self._quantized[key] = quantization
+        self._parameters[key] = name
+        self._kept.append(tensor)
+        return tensor
+
     def constant(self, value: torch.Tensor, name: str = "") -> Tensor:
         """A constant tensor, stored in the order it is given in."""
         name = name or self.parameter_name(value) or f"{self.node}/constant"
+        quantization = self._quantized.get(value.untyped_storage().data_ptr())
         data = value.detach().to(getattr(torch, _STORED_DTYPES[value.dtype])).contiguous().numpy()
-        return Tensor(self._unique(name), tuple(data.shape), data.dtype.name, data)
+        return Tensor(self._unique(name), tuple(data.shape), data.dtype.name, data, quantization)
 
     def integers(self, values: Sequence[int] | Sequence[Sequence[int]]) -> Tensor:
         """An int32 constant: a shape, axes, paddings."""

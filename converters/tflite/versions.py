@@ -4,13 +4,47 @@ from __future__ import annotations
 
 from mobiledeploy.converters.tflite.graph import Operator
 
+# Since when an operator takes int8.
+_INT8 = {
+    "ADD": 2,
+    "AVERAGE_POOL_2D": 2,
+    "CONCATENATION": 2,
+    "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 3,
+    "DEQUANTIZE": 2,
+    "FULLY_CONNECTED": 4,
+    "GATHER": 2,
+    "LOGISTIC": 2,
+    "MAX_POOL_2D": 2,
+    "MEAN": 2,
+    "MUL": 2,
+    "PAD": 2,
+    "PADV2": 2,
+    "RESIZE_BILINEAR": 2,
+    "RESIZE_NEAREST_NEIGHBOR": 2,
+    "SLICE": 2,
+    "SOFTMAX": 2,
+    "SPLIT": 2,
+    "STRIDED_SLICE": 2,
+    "SUB": 2,
+    "TANH": 2,
+    "TRANSPOSE": 2,
+    "TRANSPOSE_CONV": 2,
+}
+
 
 def operator_version(op: Operator) -> int:
-    """As TFLite's own version table assigns them (its ``op_version.cc``), for float graphs."""
+    """As TFLite's own version table assigns them (its ``op_version.cc``)."""
+    stored = {tensor.dtype for tensor in (*op.inputs, *op.outputs) if tensor is not None}
+    return max(_float_version(op), _INT8.get(op.kind, 1) if "int8" in stored else 1)
+
+
+def _float_version(op: Operator) -> int:
     rank = max((len(tensor.shape) for tensor in (*op.inputs, *op.outputs) if tensor is not None), default=0)
     match op.kind:
         case "DEQUANTIZE":
-            return 3
+            half = any(tensor is not None and tensor.dtype == "float16" for tensor in op.inputs)
+            return 3 if half else 1
         case "DEPTHWISE_CONV_2D":
             dilated = op.options["dilationHFactor"] != 1 or op.options["dilationWFactor"] != 1
             return 2 if dilated else 1

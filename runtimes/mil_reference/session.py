@@ -12,7 +12,7 @@ from mobiledeploy.errors import EnvironmentProblem, InputError, UnsupportedError
 from mobiledeploy.runtimes.coreml_file import tensors
 from mobiledeploy.runtimes.coreml_package import load
 from mobiledeploy.runtimes.mil_program import Program
-from mobiledeploy.runtimes.session import Session
+from mobiledeploy.runtimes.session import Session, check_inputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,26 +64,9 @@ class ReferenceSession:
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One inference; see ``Session.run``."""
-        check_arrays(self.inputs, inputs, str(self._path))
+        check_inputs(self.inputs, inputs, str(self._path))
         feeds = {f"input_{index}": array for index, array in enumerate(inputs)}
         return list(self._engine.run(None, feeds))
-
-
-def check_arrays(specs: Sequence[TensorSpec], arrays: Sequence[np.ndarray], where: str) -> None:
-    """Number, shapes and dtypes of what a session is given.
-
-    Raises:
-        InputError: they differ from the file's.
-    """
-    if len(arrays) != len(specs):
-        raise InputError(f"takes {len(specs)} inputs, got {len(arrays)}", where=where)
-    for spec, array in zip(specs, arrays, strict=True):
-        if array.shape != spec.shape or array.dtype.name != spec.dtype:
-            raise InputError(
-                f"input {spec.name!r} is {spec.dtype} {list(spec.shape)}, "
-                f"got {array.dtype.name} {list(array.shape)}",
-                where=where,
-            )
 
 
 def _refuse_flexible(inputs: Sequence[TensorSpec], path: Path) -> None:
