@@ -7,7 +7,6 @@ READY := $(VENV)/.ready
 DEMO := build/demo
 # For example: make test PYTEST_ARGS="tests/deploy -x"
 PYTEST_ARGS ?=
-EVERY_TEST := -m "slow or not slow"
 IN_PARALLEL := -n auto --dist worksteal
 
 .PHONY: setup demo test test-all lint ruff format-check format types imports check bench clean
@@ -30,8 +29,8 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 
-test-all: $(READY)
-	$(BIN)/pytest $(IN_PARALLEL) $(EVERY_TEST) $(PYTEST_ARGS)
+test-all:
+	$(MAKE) test PYTEST_ARGS='-m "slow or not slow" $(PYTEST_ARGS)'
 
 lint: ruff format-check types imports
 

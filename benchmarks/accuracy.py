@@ -81,6 +81,8 @@ def pytorch_predictions(source: object) -> tuple[list[int], list[int]]:
 
 
 def main() -> None:
+    if not IMAGES.is_dir():
+        raise SystemExit(f"{IMAGES} is not there: set MOBILEDEPLOY_DATA to the folder of weights and images")
     Path(BUILD / "accuracy").mkdir(parents=True, exist_ok=True)
     names = [argument for argument in sys.argv[1:] if not argument.startswith("-")] or list(MODELS)
     as_json = "--json" in sys.argv
