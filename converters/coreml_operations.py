@@ -25,8 +25,9 @@ def in_known_operations(program: torch.export.ExportedProgram, where: str) -> to
         RefusedError: operations that cannot be broken down either, all of them.
     """
     from mobiledeploy.converters.functional import functional
+    from mobiledeploy.converters.real_biases import real_biases
 
-    program = functional(_copied(program))
+    program = real_biases(functional(_copied(program)))
     _rewrite(program)
     if _unknown(program):
         program = _broken_down(program)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +11,7 @@ from mobiledeploy.contract import Content, Contract, Target, TensorSpec
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
+    from torch.fx import Node
 
     from mobiledeploy.source import SourceModel
 
@@ -21,29 +23,20 @@ _MAKERS: dict[Target, tuple[str, ...]] = {
 
 
 def describe(source: SourceModel, program: ExportedProgram, target: Target) -> Contract:
-    """Names, shapes and layouts of the file's tensors, and what the source says about itself."""
-    graph = program.graph
-    placeholders = {node.name: node for node in graph.nodes if node.op == "placeholder"}
-    inputs = [placeholders[name] for name in program.graph_signature.user_inputs if name in placeholders]
-    results = [node for node in program.graph_signature.user_outputs if isinstance(node, str)]
-    nodes = {node.name: node for node in graph.nodes}
-    outputs = [nodes[name].meta["val"] for name in results]
-    image = source.preprocessing is not None
+    """Names, shapes and layouts of the file's tensors, and what the source says about itself.
+
+    A quantized program makes a TFLite file that takes and gives its int8 codes; ONNX and Core ML files
+    keep reals at their borders.
+    """
+    nodes = {node.name: node for node in program.graph.nodes}
+    inputs = [nodes[name] for name in program.graph_signature.user_inputs if name in nodes]
+    outputs = [nodes[name] for name in program.graph_signature.user_outputs if isinstance(name, str)]
+    names = _output_names(source, program, len(outputs))
     return Contract(
-        inputs=tuple(
-            _spec(
-                "image" if image and index == 0 else node.name,
-                node.meta["val"],
-                target,
-                "image" if image and index == 0 else "",
-            )
-            for index, node in enumerate(inputs)
-        ),
+        inputs=tuple(_input(source, index, node, target) for index, node in enumerate(inputs)),
         outputs=tuple(
-            _spec(name, meta, target, _content(source, index))
-            for index, (name, meta) in enumerate(
-                zip(_output_names(source, program, len(outputs)), outputs, strict=True)
-            )
+            _spec(name, node.meta["val"], target, _content(source, index), _result_quantization(node))
+            for index, (name, node) in enumerate(zip(names, outputs, strict=True))
         ),
         task=source.task,
         preprocessing=source.preprocessing,
@@ -52,7 +45,21 @@ def describe(source: SourceModel, program: ExportedProgram, target: Target) -> C
     )
 
 
-def _spec(name: str, meta: Any, target: Target, content: Content | Literal[""]) -> TensorSpec:
+def _input(source: SourceModel, index: int, node: Node, target: Target) -> TensorSpec:
+    image = source.preprocessing is not None and index == 0
+    quantization = _quantization(next(iter(node.users))) if len(node.users) == 1 else None
+    return _spec(
+        "image" if image else node.name, node.meta["val"], target, "image" if image else "", quantization
+    )
+
+
+def _spec(
+    name: str,
+    meta: Any,
+    target: Target,
+    content: Content | Literal[""],
+    quantization: tuple[float, int] | None = None,
+) -> TensorSpec:
     shape = tuple(int(size) for size in meta.shape)
     dtype = str(meta.dtype).removeprefix("torch.").replace("int64", "int32")
     layout: Literal["NHWC", "NCHW", ""] = ""
@@ -60,7 +67,22 @@ def _spec(name: str, meta: Any, target: Target, content: Content | Literal[""]) 
         layout = "NHWC" if target == "tflite" else "NCHW"
         if target == "tflite":
             shape = (shape[0], shape[2], shape[3], shape[1])
-    return TensorSpec(name, shape, dtype, layout, content)
+    if quantization is None or target != "tflite":
+        return TensorSpec(name, shape, dtype, layout, content)
+    return TensorSpec(name, shape, "int8", layout, content, *quantization)
+
+
+def _result_quantization(node: Node) -> tuple[float, int] | None:
+    """Of an output that is dequantized: what it was before."""
+    before = node.args[0] if "dequantize" in str(node.target) else None
+    return _quantization(before) if before is not None else None
+
+
+def _quantization(node: Any) -> tuple[float, int] | None:
+    """Scale (as a file's float32 has it) and zero point of a quantize node; None for another node."""
+    if str(node.target) != "quantized_decomposed.quantize_per_tensor.default":
+        return None
+    return struct.unpack("f", struct.pack("f", node.args[1]))[0], int(node.args[2])
 
 
 def _output_names(source: SourceModel, program: ExportedProgram, count: int) -> list[str]:

@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mobiledeploy.contract import TARGETS, InputDtype, Precision, Preprocessing, Target, Task
+from mobiledeploy.contract import (
+    TARGETS,
+    UNSIGNED_SHIFT,
+    Contract,
+    InputDtype,
+    Precision,
+    Preprocessing,
+    Target,
+    Task,
+    TensorSpec,
+)
 from mobiledeploy.deploy.comparison import VerificationReport
 from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
 from mobiledeploy.deploy.samples import Reference, take_reference
@@ -22,6 +32,8 @@ from mobiledeploy.source import SourceModel
 if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
+
+    from mobiledeploy.quantize import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +56,10 @@ def convert(
     *,
     target: Target = "tflite",
     precision: Precision = "fp32",
-    input_dtype: InputDtype = "float32",
+    input_dtype: InputDtype | None = None,
+    output_dtype: InputDtype | None = None,
+    calibration: str | Path | None = None,
+    recipe: Recipe | None = None,
     weights: str | Path | None = None,
     width: float | None = None,
     resolution: int | None = None,
@@ -63,8 +78,12 @@ def convert(
             ``torchvision:NAME``, a ``.pt2`` file), a module, a ``SourceModel``; None: MobileNetV2
             with its ImageNet weights.
         target: format of the file.
-        precision: ``fp16`` halves the weights.
-        input_dtype: ``uint8`` makes a file that takes raw pixels and normalises them inside.
+        precision: ``fp16`` halves the weights; ``int8`` quantizes, and wants ``calibration``.
+        input_dtype: ``uint8`` makes a float file that takes raw pixels and normalises them inside.  An
+            int8 TFLite file takes its int8 codes, or uint8 codes, or reals (``float32``).
+        output_dtype: of an int8 TFLite file; ``float32`` keeps the last layer's result in float.
+        calibration: folder of images that show an int8 conversion the ranges of activations.
+        recipe: how to quantize; None: the default recipe.
         weights: state dict for a reference, or ``random``.
         width: width multiplier of a reference that has one.
         resolution: input height and width of a reference, pixels.
@@ -101,6 +120,9 @@ def convert(
         name=name,
         precision=precision,
         input_dtype=input_dtype,
+        output_dtype=output_dtype,
+        calibration=calibration,
+        recipe=recipe,
         output=output,
         images=images,
         verify=verify,
@@ -114,7 +136,10 @@ def convert_all(
     *,
     name: str,
     precision: Precision = "fp32",
-    input_dtype: InputDtype = "float32",
+    input_dtype: InputDtype | None = None,
+    output_dtype: InputDtype | None = None,
+    calibration: str | Path | None = None,
+    recipe: Recipe | None = None,
     output: str | Path | None = None,
     images: Sequence[str | Path] = (),
     verify: bool = True,
@@ -127,7 +152,7 @@ def convert_all(
         source: what to convert.
         targets: one file each.
         name: stem of the files where ``output`` is a folder.
-        precision, input_dtype, output, images, verify: as for ``convert``.
+        precision, input_dtype, output_dtype, calibration, recipe, output, images, verify: as for ``convert``.
         golden: write golden inputs and outputs beside each file.
         stages: stages to time and announce.
 
@@ -140,20 +165,28 @@ def convert_all(
     if golden and not verify:
         raise InputError("golden outputs come from the comparison", hint="Leave --no-verify out")
     stages = stages or Stages()
-    suffixes = ("_fp16" if precision == "fp16" else "", "_uint8" if input_dtype == "uint8" else "")
-    finals = plan_outputs(tuple(dict.fromkeys(targets)), name + "".join(suffixes), output)
+    wanted = Wanted(precision, input_dtype, output_dtype)
+    wanted.check(targets, calibration)
+    finals = plan_outputs(tuple(dict.fromkeys(targets)), name + wanted.suffix, output)
     with needs("torch"):
         from mobiledeploy.converters.export import export
         from mobiledeploy.converters.half_weights import round_to_half
         from mobiledeploy.converters.raw_pixels import raw_pixels
-    if input_dtype == "uint8":
+    if wanted.pixels_inside:
         source = raw_pixels(source)
     with stages.stage("export", source.provenance.model):
         program = export(source)
         if precision == "fp16":
             program = round_to_half(program, source.preprocessing)
     reference = None
-    if verify:
+    if calibration is not None:
+        from mobiledeploy.deploy.quantization import to_int8
+
+        with stages.stage("quantize", source.provenance.model), needs("torch"):
+            int8 = to_int8(source, program, Path(calibration), wanted.recipe(recipe))
+        program, reference = int8.program, int8.reference
+        source = replace(source, provenance=int8.provenance)
+    elif verify:
         with stages.stage("reference", source.provenance.model):
             reference = take_reference(source, [Path(image) for image in images])
     return tuple(
@@ -162,13 +195,78 @@ def convert_all(
             program,
             target,
             final,
-            precision=precision,
-            reference=reference,
+            wanted=wanted,
+            reference=reference if verify else None,
             golden=golden,
             stages=stages,
         )
         for target, final in finals.items()
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The arithmetic of the files, as the caller asked for it; None: as the precision has it."""
+
+    precision: Precision
+    input_dtype: InputDtype | None
+    output_dtype: InputDtype | None
+
+    @property
+    def pixels_inside(self) -> bool:
+        """Whether the file takes pixels and normalises them itself."""
+        return self.precision != "int8" and self.input_dtype == "uint8"
+
+    @property
+    def suffix(self) -> str:
+        """What the file's name says of it."""
+        arithmetic = "" if self.precision == "fp32" else f"_{self.precision}"
+        return arithmetic + ("_uint8" if self.input_dtype == "uint8" else "")
+
+    def recipe(self, recipe: Recipe | None) -> Recipe:
+        """The caller's recipe, or the default one for this output."""
+        from mobiledeploy.quantize import Recipe as Default
+
+        return recipe or Default(float_output=self.output_dtype == "float32")
+
+    def check(self, targets: Sequence[Target], calibration: str | Path | None) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            InputError: says which, and what to ask for.
+        """
+        if self.precision == "int8":
+            if calibration is None:
+                raise InputError(
+                    "int8 needs images that show the range of each activation", hint="Give --calibration DIR"
+                )
+            codes = {self.input_dtype, self.output_dtype} & {"int8", "uint8"}
+            if codes and set(targets) != {"tflite"}:
+                raise InputError(
+                    f"only TFLite files take or give {min(map(str, codes))} codes",
+                    hint="ONNX and Core ML int8 files take and give float32: leave the dtypes out",
+                )
+        elif calibration is not None or self.output_dtype is not None or self.input_dtype == "int8":
+            raise InputError(
+                "calibration, an output dtype and an int8 input are for int8 files",
+                hint="Add --precision int8, or leave them out",
+            )
+
+    def promise(self, contract: Contract) -> Contract:
+        """The contract with the dtypes that were asked for where the file has codes."""
+        return replace(
+            contract,
+            inputs=tuple(_in_dtype(spec, self.input_dtype) for spec in contract.inputs),
+            outputs=tuple(_in_dtype(spec, self.output_dtype) for spec in contract.outputs),
+        )
+
+
+def _in_dtype(spec: TensorSpec, dtype: InputDtype | None) -> TensorSpec:
+    if dtype is None or dtype == spec.dtype or spec.scale is None or spec.zero_point is None:
+        return spec
+    if dtype == "float32":
+        return replace(spec, dtype=dtype, scale=None, zero_point=None)
+    return replace(spec, dtype=dtype, zero_point=spec.zero_point + UNSIGNED_SHIFT)
 
 
 def _convert_one(
@@ -177,7 +275,7 @@ def _convert_one(
     target: Target,
     final: Path,
     *,
-    precision: Precision,
+    wanted: Wanted,
     reference: Reference | None,
     golden: bool,
     stages: Stages,
@@ -185,10 +283,10 @@ def _convert_one(
     from mobiledeploy.converters import write
     from mobiledeploy.converters.describe import describe
 
-    contract = describe(source, program, target)
+    contract = wanted.promise(describe(source, program, target))
     with temporary_beside(final) as partial:
         with stages.stage("write", final.name), needs(target), writing(final):
-            write(target, program, contract, precision, partial)
+            write(target, program, contract, wanted.precision, partial)
         with stages.stage("read back", final.name):
             artifact = read_artifact(partial)
         report, golden_path = None, final.with_name(f"{final.name}.golden.npz") if golden else None

@@ -32,26 +32,42 @@ class Reference:
         samples: inputs as the source takes them, seeded ones first.
         outputs: for each sample, the source's outputs in the order of ``torch.export``.
         images: how many of the samples are real images.
+        tolerances: per output, what a file may differ by where its arithmetic is coarse by design;
+            None where the precision's share of the range counts.
     """
 
     samples: tuple[Sample, ...]
     outputs: tuple[tuple[np.ndarray, ...], ...]
     images: int
+    tolerances: tuple[float, ...] | None = None
 
 
-def take_reference(source: SourceModel, images: Sequence[Path] = ()) -> Reference:
-    """Run a source on the seeded samples and on real images.
+def take_reference(source: SourceModel, images: Sequence[Path] = (), *, seeded: bool = True) -> Reference:
+    """Run a source on the seeded samples (unless left out) and on real images.
 
     Raises:
         InputError: the model does not run on its own example input, or does not take these images.
     """
-    samples = (*seeded_samples(source), *(image_samples(source, images) if images else ()))
-    with _one_thread():
+    samples = (
+        *(seeded_samples(source) if seeded else ()),
+        *(image_samples(source, images) if images else ()),
+    )
+    with one_thread():
         return Reference(samples, tuple(_run(source, sample) for sample in samples), len(images))
 
 
+def simulate(module: torch.nn.Module, samples: Sequence[Sample]) -> tuple[tuple[np.ndarray, ...], ...]:
+    """Outputs of a module on samples."""
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    with one_thread(), torch.inference_mode():
+        results = [module(*(torch.from_numpy(array.copy()) for array in sample)) for sample in samples]
+    return tuple(tuple(_array(leaf) for leaf in tree_leaves(result)) for result in results)
+
+
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """For single images of small models: on a busy machine torch's threads wait for each other."""
     import torch
 

@@ -103,7 +103,7 @@ def compare(
         UnsupportedError: the file is quantized.
         OutputError: ``golden`` cannot be written.
     """
-    precision = _precision(artifact)
+    precision: Precision = "int8" if reference.tolerances else _precision(artifact)
     inputs = _ordered(session.inputs, artifact.contract.inputs if artifact.contract else ())
     outputs = _ordered(session.outputs, artifact.contract.outputs if artifact.contract else ())
     stored: list[tuple[list[np.ndarray], list[np.ndarray]]] = []
@@ -117,14 +117,16 @@ def compare(
     if len(actual[0]) != len(reference.outputs[0]):
         problems.append(f"the file has {len(actual[0])} outputs, its source {len(reference.outputs[0])}")
     comparisons = []
-    for (_, spec), ours, theirs in zip(
-        outputs, zip(*actual, strict=True), zip(*reference.outputs, strict=True), strict=False
+    allowed = reference.tolerances or (None,) * len(outputs)
+    for (_, spec), ours, theirs, tolerance in zip(
+        outputs, zip(*actual, strict=True), zip(*reference.outputs, strict=True), allowed, strict=False
     ):
         if ours[0].shape != theirs[0].shape:
             shapes = f"{_by(ours[0].shape)}, its source {_by(theirs[0].shape)}"
             problems.append(f"output {spec.name} has shape {shapes}")
         else:
-            comparisons.append(compare_output(spec.name, ours, theirs, TOLERANCE[precision]))
+            share = TOLERANCE.get(precision, 0.0)
+            comparisons.append(compare_output(spec.name, ours, theirs, share, tolerance))
     if golden is not None:
         write_golden(Path(golden), session, stored)
     return VerificationReport(
@@ -208,6 +210,8 @@ def _to_file(
     for array, (index, spec) in zip(sample, inputs, strict=True):
         if spec.layout == "NHWC" and array.ndim == 4:
             array = array.transpose(0, 2, 3, 1)
+        if spec.scale is not None and array.dtype.kind == "f":
+            array = _codes(array, spec)
         if array.shape != spec.shape or array.dtype.kind != np.dtype(spec.dtype).kind:
             raise InputError(
                 f"input {spec.name} is {spec.dtype} {_by(spec.shape)}, "
@@ -219,7 +223,20 @@ def _to_file(
     return arrays
 
 
+def _codes(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
+    """Reals as the integers that a quantized tensor stores."""
+    import numpy as np
+
+    limits = np.iinfo(spec.dtype)
+    codes = np.rint(array / np.float32(spec.scale or 1)) + (spec.zero_point or 0)
+    stored: np.ndarray = np.clip(codes, limits.min, limits.max).astype(spec.dtype)
+    return stored
+
+
 def _from_file(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
+    """As the source gives it: reals, channels first."""
+    if spec.scale is not None:
+        array = (array.astype("float32") - (spec.zero_point or 0)) * spec.scale
     return array.transpose(0, 3, 1, 2) if spec.layout == "NHWC" and array.ndim == 4 else array
 
 

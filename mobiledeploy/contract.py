@@ -7,19 +7,21 @@ metadata, and read back from any of them.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from mobiledeploy.errors import InputError
 
 SCHEMA_VERSION = 1
+# uint8 codes count from 0 where int8 codes count from -128.
+UNSIGNED_SHIFT = 128
 METADATA_KEY = "mobiledeploy.contract"
 
 Target = Literal["tflite", "onnx", "coreml"]
 TARGETS: tuple[Target, ...] = ("tflite", "onnx", "coreml")
-Precision = Literal["fp32", "fp16"]
-InputDtype = Literal["float32", "uint8"]
+Precision = Literal["fp32", "fp16", "int8"]
+InputDtype = Literal["float32", "uint8", "int8"]
 
 Task = Literal["image-classification", "image-segmentation", "object-detection", "embedding", "other"]
 Content = Literal["image", "logits", "probabilities", "features"]
@@ -94,6 +96,8 @@ class Provenance:
         weights_sha256: sha256 of the weights file, empty if there was none.
         licence: licence of the weights where known (SPDX).
         tools: (package, version) pairs that made the file.
+        recipe: how it was quantized (JSON), empty if it was not.
+        calibration: number and sha256 of the calibration images, empty if there were none.
     """
 
     model: str = ""
@@ -101,6 +105,8 @@ class Provenance:
     weights_sha256: str = ""
     licence: str = ""
     tools: tuple[tuple[str, str], ...] = ()
+    recipe: str = ""
+    calibration: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +161,9 @@ def _read(kind: Any, value: Any, place: str) -> Any:
         if not isinstance(value, dict):
             raise TypeError(f"{place} is no object")
         hints = get_type_hints(kind)
-        missing = hints.keys() - value.keys()
+        # A newer version may add what has a default; what makes a contract is always there.
+        needed = hints if kind is Contract else [item.name for item in fields(kind) if item.default is MISSING]
+        missing = set(needed) - value.keys()
         if missing:
             raise TypeError(f"{place} has no {sorted(missing)[0]}")
         return kind(**{key: _read(hints[key], item, key) for key, item in value.items() if key in hints})

@@ -1,1 +1,43 @@
-"""Int8 post-training quantization (the next release; nothing here yet)."""
+"""Int8 post-training quantization of an exported program.  Importing the package imports no torch.
+
+``quantize`` turns a float ``ExportedProgram`` and calibration inputs into an int8 one with Q/DQ, as a
+``Recipe`` says; ``diagnose`` says which layer costs what.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from mobiledeploy.quantize.recipe import Recipe
+from mobiledeploy.quantize.report import QuantizationWarning, Report, TensorRange
+
+if TYPE_CHECKING:
+    from mobiledeploy.quantize.diagnosis import Diagnosis, LayerNoise, diagnose
+    from mobiledeploy.quantize.pipeline import Quantized, quantize
+
+__all__ = [
+    "Diagnosis",
+    "LayerNoise",
+    "QuantizationWarning",
+    "Quantized",
+    "Recipe",
+    "Report",
+    "TensorRange",
+    "diagnose",
+    "quantize",
+]
+
+_HOMES = {
+    "Diagnosis": "diagnosis",
+    "LayerNoise": "diagnosis",
+    "Quantized": "pipeline",
+    "diagnose": "diagnosis",
+    "quantize": "pipeline",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

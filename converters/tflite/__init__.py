@@ -21,6 +21,7 @@ def write(program: ExportedProgram, contract: Contract, precision: Precision, pa
         UnsupportedError: the weights do not fit the precision or the format.
         OSError: the file cannot be written.
     """
+    from mobiledeploy.converters.tflite.borders import promise_dtypes
     from mobiledeploy.converters.tflite.flatbuffer import MAX_BYTES, serialise, size_of_constants
     from mobiledeploy.converters.tflite.half import store_half
     from mobiledeploy.converters.tflite.integer import is_quantized, to_integer
@@ -32,6 +33,7 @@ def write(program: ExportedProgram, contract: Contract, precision: Precision, pa
     optimise(graph)
     if is_quantized(graph):
         to_integer(graph)
+        promise_dtypes(graph, contract)
     elif precision == "fp16":
         store_half(graph)
     name = contract.provenance.model or "model"

@@ -49,14 +49,27 @@ def convert(
             help="Format of the file (default tflite); give it several times for several.",
         ),
     ] = None,
-    precision: Annotated[Precision, typer.Option("--precision", help="fp16 halves the weights.")] = "fp32",
+    precision: Annotated[
+        Precision, typer.Option("--precision", help="fp16 halves the weights; int8 wants --calibration.")
+    ] = "fp32",
     weights: Weights = None,
     width: Width = None,
     resolution: Resolution = None,
     input_dtype: Annotated[
-        InputDtype,
-        typer.Option("--input-dtype", help="uint8: the file takes raw pixels and normalises inside."),
-    ] = "float32",
+        InputDtype | None,
+        typer.Option(
+            "--input-dtype",
+            help="uint8: the file takes raw pixels and normalises inside; of an int8 TFLite file: its codes.",
+        ),
+    ] = None,
+    output_dtype: Annotated[
+        InputDtype | None,
+        typer.Option("--output-dtype", help="Of an int8 file; float32 keeps the last result in float."),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option("--calibration", metavar="DIR", help="Images that show int8 the activations' ranges."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Folder, or the name of the one file."),
@@ -88,6 +101,8 @@ def convert(
             name=default_name(source, width=width, resolution=resolution),
             precision=precision,
             input_dtype=input_dtype,
+            output_dtype=output_dtype,
+            calibration=calibration,
             output=output,
             images=chosen,
             verify=verify,

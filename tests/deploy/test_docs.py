@@ -24,7 +24,7 @@ BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 @pytest.fixture
 def workplace(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the default model's weights in the cache, and four photos with labels."""
+    """A folder with the default model's weights in the cache, labelled photos and calibration images."""
     cache = tmp_path / "cache" / "weights"
     cache.mkdir(parents=True)
     weights = MOBILENET_V2.weights
@@ -39,6 +39,11 @@ def workplace(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -
     for index in range(4):
         noise = np.random.default_rng(index).integers(0, 255, (300, 280, 3), np.uint8)
         Image.fromarray(noise).save(photos / f"{index}.png")
+    calibration = tmp_path / "calibration"
+    calibration.mkdir()
+    for index in range(12):
+        blocks = np.random.default_rng(index).integers(0, 255, (8, 8, 3), np.uint8)
+        Image.fromarray(blocks).resize((260, 260)).save(calibration / f"{index}.png")
     lines = "".join(f"{index}.png,{index}\n" for index in range(4))
     (tmp_path / "photos.csv").write_text(f"file,label\n{lines}")
     return tmp_path

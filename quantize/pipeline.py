@@ -1,0 +1,130 @@
+"""From a float program and calibration inputs to an int8 program with Q/DQ."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+
+import torch
+from torch.export import ExportedProgram
+from torch.fx import GraphModule
+
+from mobiledeploy.errors import InputError
+from mobiledeploy.quantize.adaptive_rounding import round_adaptively
+from mobiledeploy.quantize.bias_correction import correct_biases
+from mobiledeploy.quantize.calibration import KEPT, Inputs, watch
+from mobiledeploy.quantize.equalisation import equalise, reaches
+from mobiledeploy.quantize.findings import find_warnings, tensor_ranges
+from mobiledeploy.quantize.graph import module_path, tidy
+from mobiledeploy.quantize.observers import freeze, keep_rounded, set_stage
+from mobiledeploy.quantize.pt2e import convert_pt2e, prepare_pt2e
+from mobiledeploy.quantize.quantizer import MobileQuantizer
+from mobiledeploy.quantize.recipe import Recipe
+from mobiledeploy.quantize.report import Report
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """An int8 program and how it came about.
+
+    Attributes:
+        program: with ``quantized_decomposed`` operations; weights are int8 and biases int32 constants,
+            activations int8.
+        report: ranges and warnings.
+    """
+
+    program: ExportedProgram
+    report: Report
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """The int8 model in float arithmetic.
+
+    Attributes:
+        module: graph with observers in stage ``int8``; biases corrected.
+        sample: some of the calibration inputs.
+        report: ranges and warnings.
+    """
+
+    module: GraphModule
+    sample: list[Inputs]
+    report: Report
+
+
+def quantize(
+    program: ExportedProgram, calibration: Iterable[Inputs], recipe: Recipe | None = None
+) -> Quantized:
+    """The int8 program that the recipe makes of a float one.
+
+    Args:
+        program: float32, static shapes, batch norm folded; it is left as it was.
+        calibration: inputs as the program takes them, batch 1; a stream, read once.
+        recipe: what to do; the default one if left out.
+
+    Raises:
+        InputError: no calibration inputs, NaN or infinite activations (names the layer), an exempt
+            path that names nothing, or a program that is quantized already.
+    """
+    recipe = recipe or Recipe()
+    with quietly():
+        simulation = simulate(program, calibration, recipe)
+        keep_rounded(simulation.module)
+        converted = convert_pt2e(simulation.module, fold_quantize=True)
+        example = program.example_inputs[0]
+        result = torch.export.export(converted, example, strict=False)
+        return Quantized(result, simulation.report)
+
+
+def simulate(program: ExportedProgram, calibration: Iterable[Inputs], recipe: Recipe) -> Simulation:
+    """All steps of ``quantize`` but the last, the conversion of observers to Q/DQ."""
+    _check(program, recipe)
+    stream = iter(calibration)
+    first = list(islice(stream, KEPT))
+    if not first:
+        raise InputError("there are no calibration inputs", where="calibration", hint="Give some")
+    with quietly():
+        module = program.module(check_guards=False)
+        tidy(module)
+        if recipe.equalisation:
+            equalise(module, reaches(module, first), recipe.weights)
+        quantizer = MobileQuantizer(recipe)
+        prepared: GraphModule = prepare_pt2e(module, quantizer)
+        watched = watch(prepared, chain(first, stream))
+        freeze(prepared)
+        report = Report(
+            watched.count, tensor_ranges(prepared), find_warnings(prepared, quantizer.float_nodes, watched)
+        )
+        if recipe.rounding == "adaptive":
+            round_adaptively(prepared, watched.sample)
+        if recipe.bias_correction == "empirical":
+            correct_biases(prepared, watched.sample)
+    set_stage(prepared, "int8")
+    return Simulation(prepared, watched.sample, report)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """No gradients, and none of torch's warnings about its own use of deprecated functions."""
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _check(program: ExportedProgram, recipe: Recipe) -> None:
+    nodes = [node for node in program.graph.nodes if node.op == "call_function"]
+    if any("quant" in str(node.target) for node in nodes):
+        raise InputError("it is quantized already", where="program", hint="Start from the float model")
+    paths = {module_path(node) for node in nodes}
+    for exempt in recipe.exempt:
+        if not any(path == exempt or path.startswith(f"{exempt}.") for path in paths):
+            near = difflib.get_close_matches(exempt, sorted(paths), n=2)
+            raise InputError(
+                f"no layer is called '{exempt}'",
+                where="recipe",
+                hint=f"Did you mean {' or '.join(near)}?" if near else "Use PyTorch module paths",
+            )

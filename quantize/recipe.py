@@ -1,0 +1,93 @@
+"""What is done to a model on its way to int8, as data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Literal, get_args, get_type_hints
+
+from mobiledeploy.errors import InputError
+
+Granularity = Literal["per-channel", "per-tensor"]
+RangeMethod = Literal["minmax", "percentile", "entropy", "mse"]
+BiasCorrection = Literal["none", "empirical"]
+Rounding = Literal["nearest", "adaptive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a float program becomes int8; the default is the best one measured on the zoo.
+
+    Attributes:
+        weights: one scale per output channel, or one per tensor for accelerators without the former.
+        ranges: how an activation's range follows from its calibration values.
+        percentile: share of the values that the ``percentile`` method keeps, percent.
+        equalisation: even out the weights' ranges across neighbouring layers first.
+        bias_correction: give back the mean that rounding takes, measured on calibration inputs.
+        rounding: of weights: each to its ``nearest`` code, or ``adaptive``: chosen together so that the
+            layers' outputs on calibration inputs change least.
+        exempt: module paths of layers that stay float.
+        float_output: the model's last layer has an int8 input and int8 weights, and a float result.
+        ranked_output: the outputs are scores of which only the highest matter: an int8 output starts
+            at 0, so that its steps are finer; lower scores saturate.
+    """
+
+    weights: Granularity = "per-channel"
+    ranges: RangeMethod = "mse"
+    percentile: float = 99.99
+    equalisation: bool = True
+    bias_correction: BiasCorrection = "empirical"
+    rounding: Rounding = "adaptive"
+    exempt: tuple[str, ...] = ()
+    float_output: bool = False
+    ranked_output: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that no step understands.
+
+        Raises:
+            InputError: names the field and what it may be.
+        """
+        hints = get_type_hints(type(self))
+        for item in fields(self):
+            value, kind = getattr(self, item.name), hints[item.name]
+            choices = get_args(kind)
+            if choices and isinstance(choices[0], str) and value not in choices:
+                raise _wrong(item.name, value, " or ".join(choices))
+            if kind is bool and not isinstance(value, bool):
+                raise _wrong(item.name, value, "true or false")
+        if not isinstance(self.percentile, int | float) or not 50 < self.percentile <= 100:
+            raise _wrong("percentile", self.percentile, "above 50, up to 100")
+        if not isinstance(self.exempt, tuple) or not all(isinstance(path, str) for path in self.exempt):
+            raise _wrong("exempt", self.exempt, "a list of module paths")
+
+    def to_json(self) -> str:
+        """One line of JSON with sorted keys; equal recipes give equal text."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Read what ``to_json`` wrote; fields left out have their defaults.
+
+        Raises:
+            InputError: no JSON object, an unknown field, or a value that no step understands.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"this is no JSON ({error})", where="recipe", hint="Write an object") from error
+        if not isinstance(data, dict):
+            raise InputError("this is no JSON object", where="recipe", hint="Write {} for the default")
+        known = [item.name for item in fields(cls)]
+        unknown = sorted(data.keys() - set(known))
+        if unknown:
+            raise InputError(
+                f"unknown field '{unknown[0]}'", where="recipe", hint=f"Known: {', '.join(known)}"
+            )
+        if isinstance(data.get("exempt"), list):
+            data["exempt"] = tuple(data["exempt"])
+        return cls(**data)
+
+
+def _wrong(name: str, value: object, allowed: str) -> InputError:
+    return InputError(f"{name} is {value!r}, not {allowed}", where="recipe", hint="Correct the recipe")

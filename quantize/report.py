@@ -1,0 +1,54 @@
+"""What was found and done while a program was quantized."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRange:
+    """One activation (or group of activations that share codes).
+
+    Attributes:
+        node: name of the first graph node that makes it.
+        module: PyTorch module path, empty for the model's input and for operations at the top.
+        low, high: smallest and largest value in calibration.
+        scale, zero_point: ``real = scale * (code - zero_point)``, codes -128..127.
+    """
+
+    node: str
+    module: str
+    low: float
+    high: float
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizationWarning:
+    """Something that does not stop the conversion, but should be known.
+
+    Attributes:
+        name: ``few-inputs``, ``constant-input``, ``zero-weights``, ``dead-channel`` or ``float-operation``.
+        where: module path, or the input's number.
+        message: one sentence.
+    """
+
+    name: str
+    where: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Facts about one quantization.
+
+    Attributes:
+        inputs: calibration inputs used.
+        ranges: every int8 activation, in graph order.
+        warnings: in graph order.
+    """
+
+    inputs: int
+    ranges: tuple[TensorRange, ...]
+    warnings: tuple[QuantizationWarning, ...]

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from mobiledeploy.errors import InputError
+from mobiledeploy.quantize import Recipe
+
+
+def test_a_recipe_survives_json() -> None:
+    recipe = Recipe(weights="per-tensor", ranges="entropy", exempt=("features.0",), float_output=True)
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    assert Recipe.from_json("{}") == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('{"weights": "per-row"}', "weights"),
+        ('{"ranges": 3}', "ranges"),
+        ('{"percentile": 20}', "percentile"),
+        ('{"percentile": "high"}', "percentile"),
+        ('{"float_output": "no"}', "float_output"),
+        ('{"exempt": "features.0"}', "exempt"),
+        ('{"equalization": true}', "equalization"),
+        ("[]", "object"),
+        ("{", "JSON"),
+    ],
+)
+def test_nonsense_is_refused_by_name(text: str, field: str) -> None:
+    with pytest.raises(InputError, match=field):
+        Recipe.from_json(text)
