@@ -41,6 +41,7 @@ PACKAGES = (
     Package("rich", "rich", "13.7", "", ("base",)),
     Package("typer", "typer", "0.19.2", "", ("base",)),
     Package("torch", "torch", "2.9", "2.14", ("torch",)),
+    Package("torchao", "torchao", "0.16", "0.19", ("torch",)),
     Package("safetensors", "safetensors", "0.4.3", "", ("torch",)),
     Package("ai-edge-litert", "ai_edge_litert.interpreter", "2.1", "", ("tflite",)),
     Package("flatbuffers", "flatbuffers", "24.3", "", ("tflite",)),
