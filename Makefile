@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 DEMO := build/demo
 # For example: make test PYTEST_ARGS="tests/deploy -x"
 PYTEST_ARGS ?=
+# One worker a core, one thread a worker: more threads than cores wait for each other.
+export OMP_NUM_THREADS ?= 1
 IN_PARALLEL := -n auto --dist worksteal
 
 .PHONY: setup demo test test-all lint ruff format-check format types imports check bench clean
