@@ -7,8 +7,6 @@ READY := $(VENV)/.ready
 DEMO := build/demo
 # For example: make test PYTEST_ARGS="tests/deploy -x"
 PYTEST_ARGS ?=
-# One worker a core, one thread a worker: more threads than cores wait for each other.
-export OMP_NUM_THREADS ?= 1
 IN_PARALLEL := -n auto --dist worksteal
 
 .PHONY: setup demo test test-all lint ruff format-check format types imports check bench clean
@@ -28,6 +26,8 @@ demo: $(READY)
 	$(BIN)/mobiledeploy inspect $(DEMO)/mobilenet_v2.tflite
 	$(BIN)/mobiledeploy verify $(DEMO)/mobilenet_v2.onnx --against mobilenet_v2
 
+# One worker a core, one thread a worker: more threads than cores wait for each other.
+test: export OMP_NUM_THREADS ?= 1
 test: $(READY)
 	$(BIN)/pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 
