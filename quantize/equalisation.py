@@ -33,7 +33,7 @@ def reaches(module: GraphModule, inputs: Sequence[Inputs]) -> dict[Node, torch.T
     Raises:
         InputError: NaN or infinite activations.
     """
-    watcher = _Reach(module, {node for space in channel_spaces(module) for node in space.tensors})
+    watcher = _Reach(module, {node for space in channel_spaces(module) for node in _seen(space)})
     with torch.no_grad():
         for index, values in enumerate(inputs):
             watcher.run(*values)
@@ -68,10 +68,14 @@ def equalise(module: GraphModule, reach: Mapping[Node, torch.Tensor], granularit
     for space in channel_spaces(module):
         if granularity == "per-tensor":
             _neutralise(module, space, reach)
-        # What a layer writes is only seen behind its activation.
-        hidden = {layer.node for layer in space.writers if layer.clip != EVERYTHING}
-        largest = torch.stack([reach[node] for node in space.tensors if node not in hidden]).amax(0)
+        largest = torch.stack([reach[node] for node in _seen(space)]).amax(0)
         _scale(module, space, _factors(module, space, largest, granularity))
+
+
+def _seen(space: ChannelSpace) -> list[Node]:
+    """The tensors of a space without those that an activation clips before anyone sees them."""
+    hidden = {layer.node for layer in space.writers if layer.clip != EVERYTHING}
+    return [node for node in space.tensors if node not in hidden]
 
 
 def _factors(
@@ -142,6 +146,7 @@ class _Reach(Interpreter):
     def run_node(self, n: Node) -> Any:
         result = super().run_node(n)
         if n in self.wanted:
-            reach = result.abs().movedim(1, 0).flatten(1).amax(1)
+            axes = [0, *range(2, result.dim())]
+            reach = torch.maximum(result.amax(axes), -result.amin(axes))
             self.found[n] = torch.maximum(self.found.get(n, reach), reach)
         return result

@@ -52,7 +52,9 @@ class ActivationObserver(ObserverBase):  # type: ignore[misc]
                 low, high = -_UNCLIPPED, _UNCLIPPED
             case "int8":
                 low, high = self.quant_min, self.quant_max
-        return torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, low, high)
+        # What quantize and dequantize do, and several times as fast as torch.fake_quantize.
+        codes = (x * (1.0 / self.scale)).round_().add_(self.zero_point).clamp_(low, high)
+        return codes.sub_(self.zero_point).mul_(self.scale)
 
     def freeze(self) -> None:
         """Fix scale and zero point from what was seen."""
@@ -97,7 +99,6 @@ class PerChannelWeightObserver(ObserverBase):  # type: ignore[misc]
 
     def freeze(self, weight: torch.Tensor, least: torch.Tensor) -> None:
         """Fix the scales so that the largest weight gets the largest code.
-
 
         Args:
             weight: output channels first.

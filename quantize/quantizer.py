@@ -125,11 +125,7 @@ class MobileQuantizer(Quantizer):  # type: ignore[misc]
             self._own_range(node, inputs)
         elif name in _FIXED:
             if node not in self._float_results:
-                scale, zero_point = _FIXED[name]
-                fixed = FixedQParamsQuantizationSpec(
-                    torch.int8, scale, zero_point, LOWEST, HIGHEST, torch.per_tensor_affine
-                )
-                _put(node, {item: self._activation() for item in inputs}, fixed)
+                _put(node, {item: self._input(item) for item in inputs}, _fixed(name))
         elif name in _SAME_RANGE or name == _ADAPTIVE_POOL or name == "aten.cat.default":
             self._same_range(node, inputs)
         elif name in _SPLITS:
@@ -171,12 +167,12 @@ class MobileQuantizer(Quantizer):  # type: ignore[misc]
             qscheme=scheme,
             ch_axis=0,
         )
-        self._unit(node, [], {data: self._activation(), weight: weights, bias: biases})
+        self._unit(node, [], {data: self._input(data), weight: weights, bias: biases})
         return True
 
     def _unit(self, node: Node, inputs: list[Node], specs: dict[Node, object] | None = None) -> None:
         """The node and, if it is the only reader, the clip behind it; one range, after the clip."""
-        specs = specs or {item: self._activation() for item in inputs}
+        specs = specs or {item: self._input(item) for item in inputs}
         clip = next(iter(node.users))
         if len(node.users) == 1 and str(clip.target) in CLIPS and not self._is_exempt(clip):
             _put(node, specs, None)
@@ -189,7 +185,7 @@ class MobileQuantizer(Quantizer):  # type: ignore[misc]
             # A float tail: behind the last layer nothing goes back to int8.
             _put(node, {}, None)
         else:
-            _put(node, {item: self._activation() for item in inputs}, self._activation())
+            _put(node, {item: self._input(item) for item in inputs}, self._activation())
 
     def _same_range(self, node: Node, inputs: list[Node]) -> None:
         if node in self._float_results:
@@ -197,16 +193,25 @@ class MobileQuantizer(Quantizer):  # type: ignore[misc]
             return
         shared = SharedQuantizationSpec((inputs[0], node))
         specs: dict[Node, object] = dict.fromkeys(inputs[1:], shared)
-        specs[inputs[0]] = self._activation()
+        specs[inputs[0]] = self._input(inputs[0]) if len(inputs) == 1 else self._activation()
         _put(node, {item: specs[item] for item in inputs}, shared)
 
     def _split(self, node: Node, data: Node) -> None:
-        _put(node, {data: self._activation()}, None)
+        _put(node, {data: self._input(data)}, None)
         for part in node.users:
             _put(part, {}, SharedQuantizationSpec((data, node)))
 
     def _result(self, node: Node) -> QuantizationSpec | None:
         return None if node in self._float_results else self._activation()
+
+    def _input(self, item: Node) -> QuantizationSpec | FixedQParamsQuantizationSpec:
+        """How a tensor is read: PT2E shares codes between its writer and readers if they say the same."""
+        origin = item
+        while str(origin.target) in _SAME_RANGE:
+            origin = origin.all_input_nodes[0]
+        if str(origin.target) in _FIXED and not self._is_exempt(origin):
+            return _fixed(str(origin.target))
+        return self._activation()
 
     def _activation(self, is_output: bool = False) -> QuantizationSpec:
         return QuantizationSpec(
@@ -233,6 +238,13 @@ def _bias_parameters(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     (data_scale, _), (weight_scale, _) = (observer.calculate_qparams() for observer in observers)
     return data_scale * weight_scale, torch.zeros(len(weight_scale), dtype=torch.int64)
+
+
+def _fixed(name: str) -> FixedQParamsQuantizationSpec:
+    scale, zero_point = _FIXED[name]
+    return FixedQParamsQuantizationSpec(
+        torch.int8, scale, zero_point, LOWEST, HIGHEST, torch.per_tensor_affine
+    )
 
 
 def _put(node: Node, inputs: Mapping[Node, object], output: object) -> None:

@@ -12,7 +12,7 @@ from mobiledeploy.quantize.statistics import TensorStatistics
 LEVELS = 256
 LOWEST, HIGHEST = -128, 127
 # Headroom of a model's output over the largest calibrated value: what is cut off at the top ties.
-OUTPUT_HEADROOM = 1.25
+OUTPUT_HEADROOM = 1.5
 # A tensor that was only ever zero.
 _UNIT_SCALE = 1.0 / LEVELS
 _SHRINKS = torch.linspace(0.3, 1.0, 71, dtype=torch.float64).tolist()

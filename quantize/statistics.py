@@ -9,7 +9,7 @@ import torch
 
 BINS = 8192
 # Values of one tensor that go into the histogram per image; the extremes see all of them.
-_SAMPLE = 1 << 15
+_SAMPLE = 1 << 13
 
 
 def _no_counts() -> torch.Tensor:
@@ -45,7 +45,8 @@ class TensorStatistics:
         """
         flat = values.detach().reshape(-1)
         if values.dim() == 4 and len(values) == 1:
-            lows, highs = torch.aminmax(values.detach().flatten(2)[0], dim=1)
+            # Several times as fast as aminmax with an axis.
+            lows, highs = values.detach()[0].amin((1, 2)), values.detach()[0].amax((1, 2))
             self._add_channels(lows, highs)
             low, high = float(lows.amin()), float(highs.amax())
         else:

@@ -148,6 +148,24 @@ def test_concatenation_and_pooling_share_codes_and_sigmoid_has_its_own(
     assert after.args[1:3] == (1 / 256, -128)
 
 
+def test_readers_of_a_fixed_range_take_it_as_it_is(images: list[Inputs], to_program: Export) -> None:
+    class Swish(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.conv(x)
+            return torch.cat([x * torch.sigmoid(x).reshape(1, 4, 16, 16), x], 1)
+
+    module = Swish()
+    program = quantize(to_program(module), images).program
+    (mul,) = nodes(program, "aten.mul")
+    assert mul.all_input_nodes[1].args[1:3] == (1 / 256, -128)
+    assert not [q for q in nodes(program, "quantized_decomposed.quantize") if "quant" in str(q.args[0])]
+    assert noise_ratio(program, module, images) > 25
+
+
 class Gated(nn.Module):
     """Squeeze and excite with hard-swish, as MobileNetV3 has it."""
 
