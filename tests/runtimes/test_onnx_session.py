@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from mobiledeploy.errors import EnvironmentProblem, InputError
 from mobiledeploy.runtimes.onnx_session import open_session
@@ -78,3 +78,28 @@ def test_without_onnx_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(EnvironmentProblem, match="onnxruntime"):
         open_session(path)
+
+
+def test_int8_products_do_not_saturate(tmp_path: Path) -> None:
+    """Sums of two products above 16 bits, which AVX2 cuts off unless the activations stay int8."""
+    codes = np.full((64, 8), 127, np.int8)
+    constants = {"s": np.float32(1), "z": np.int8(-128), "w": codes, "none": np.int8(0)}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["xd"]),
+        helper.make_node("DequantizeLinear", ["w", "s", "none"], ["wd"]),
+        helper.make_node("Gemm", ["xd", "wd"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 64))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 8))],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    path = tmp_path / "int8.onnx"
+    imports = [helper.make_opsetid("", 18)]
+    path.write_bytes(helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString())
+    x = np.full((1, 64), 255, np.float32)
+    (result,) = open_session(path, threads=1).run([x])
+    np.testing.assert_array_equal(result, x @ codes.astype(np.float32))
