@@ -106,7 +106,8 @@ def read_network(message: Message) -> Network:
         count += sum(item[1] for item in weights)
         size += sum(item[2] for item in weights)
         dtype = max(weights, key=lambda item: item[1])[0] if weights else ""
-        ops.append(Op(_LAYERS.get(kind, f"layer {kind}"), ("float32",), ("float32",), dtype))
+        name, reals = _LAYERS.get(kind, f"layer {kind}"), ("float32",)
+        ops.append(Op(name, reals, reals, dtype, read_as="float32" if dtype.startswith("uint") else ""))
     return Network(tuple(ops), count, size, message.message(100).texts(1))
 
 

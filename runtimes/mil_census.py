@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from math import prod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import inf, prod
 
-from mobiledeploy.runtimes.census import Op
+from mobiledeploy.runtimes.census import INTEGER_DTYPES, Op
+from mobiledeploy.runtimes.integer_view import IntegerView, Step
 from mobiledeploy.runtimes.mil_program import Constant, Operation, Program, Type
 
 _DATA_OF_CONSTEXPR = (
@@ -17,6 +18,8 @@ _DATA_OF_CONSTEXPR = (
     "indices_nonzero_data",
     "source_val",
 )
+
+_LAYERS = frozenset({"conv", "conv_transpose", "linear", "matmul"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,68 @@ def program_holdings(program: Program) -> Holdings:
 
 
 def _ops(program: Program) -> tuple[Op, ...]:
+    """What computes, as integer kernels would; what expands stored weights belongs to their readers."""
     expanded = _constexprs(program)
-    return tuple(_op(op, program, expanded) for op in program.operations)
+    pairs = [
+        (op, _step(op, program, expanded))
+        for op in program.operations
+        if not op.kind.startswith("constexpr_")
+    ]
+    dtypes = {name: kind.dtype for name, kind in program.types.items()}
+    rules = _Rules({step.outputs[0]: op for op, step in pairs if step.outputs}, program, expanded)
+    view = IntegerView([step for _, step in pairs], dtypes, program.block.outputs, rules)
+    return tuple(_op(op, step, view, program, expanded) for op, step in pairs if not view.is_annotation(step))
+
+
+class _Rules:
+    """What counts as integer in Core ML, which does not tell its kernels; see ``integer_view.Rules``.
+
+    Everything between dequantize and quantize, but layers of real weights, and clips whose bounds
+    lie inside the quantized range.
+    """
+
+    quantize, dequantize = "quantize", "dequantize"
+    movers: frozenset[str] = frozenset()
+
+    def __init__(
+        self, makers: Mapping[str, Operation], program: Program, expanded: Mapping[str, str]
+    ) -> None:
+        self._makers, self._program, self._expanded = makers, program, expanded
+
+    def computes_codes(self, step: Step) -> bool:
+        return step.kind not in _LAYERS or self._has_codes(step)
+
+    def gives_reals(self, step: Step) -> bool:
+        return step.kind in ("linear", "matmul") and self._has_codes(step)
+
+    def bounds(self, step: Step) -> tuple[float, float] | None:
+        if step.kind == "clip":
+            low, high = (self._number(step, name) for name in ("alpha", "beta"))
+            return None if low is None or high is None else (low, high)
+        return {"relu": (0.0, inf), "relu6": (0.0, 6.0)}.get(step.kind)
+
+    def parameters(self, step: Step) -> tuple[float, int] | None:
+        scale, zero_point = self._number(step, "scale"), self._number(step, "zero_point")
+        return None if scale is None else (scale, int(zero_point or 0))
+
+    def _has_codes(self, step: Step) -> bool:
+        """Whether its weights are stored as integers, or computed."""
+        arguments = self._makers[step.outputs[0]].inputs
+        weights = [item for name in ("weight", "y") for item in arguments.get(name, ())]
+        names = [item for item in weights if isinstance(item, str) and item not in self._program.constants]
+        dtypes = {self._expanded[name] for name in names if name in self._expanded}
+        return len(names) == len(weights) and dtypes <= INTEGER_DTYPES
+
+    def _number(self, step: Step, name: str) -> float | None:
+        found = list(_values(self._makers[step.outputs[0]].inputs.get(name, ()), self._program))
+        return float(found[0].stored[0]) if found and found[0].type.size == 1 else None
+
+
+def _step(op: Operation, program: Program, expanded: Mapping[str, str]) -> Step:
+    names = [item for bound in op.inputs.values() for item in bound if isinstance(item, str)]
+    read = (name for name in names if name not in program.constants and name not in expanded)
+    made = tuple(name for name, _ in op.outputs)
+    return Step(op.kind, tuple(name for name in read if name in program.types), made)
 
 
 def _parameters(program: Program) -> tuple[int, int]:
@@ -105,20 +168,17 @@ def _constants(op: Operation, program: Program) -> Iterator[Constant]:
     yield from (value for name, value in op.attributes.items() if name != "name")
 
 
-def _op(op: Operation, program: Program, expanded: dict[str, str]) -> Op:
-    names = [item for bound in op.inputs.values() for item in bound if isinstance(item, str)]
-    read = [name for name in names if name not in program.constants and name not in expanded]
-    if op.kind.startswith("constexpr_"):
-        weights = _stored_dtype(op, program)
-    else:
-        weights = next((expanded[name] for name in names if name in expanded), "") or _largest(op, program)
-    return Op(
+def _op(op: Operation, step: Step, view: IntegerView, program: Program, expanded: Mapping[str, str]) -> Op:
+    bound = [item for values in op.inputs.values() for item in values if isinstance(item, str)]
+    stored = next((name for name in bound if name in expanded), "")
+    found = Op(
         kind=op.kind,
-        inputs=tuple(program.types[name].dtype for name in read if name in program.types),
-        outputs=tuple(kind.dtype for _, kind in op.outputs if kind.dtype not in ("string", "dictionary")),
-        weights=weights,
+        inputs=view.reads(step),
+        outputs=tuple(dtype for dtype in view.writes(step) if dtype not in ("string", "list", "dictionary")),
+        weights=expanded[stored] if stored else _largest(op, program),
         mult_adds=_mult_adds(op, program),
     )
+    return replace(found, read_as=program.types[stored].dtype) if stored and found.reads_reals else found
 
 
 def _largest(op: Operation, program: Program) -> str:

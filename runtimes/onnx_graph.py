@@ -10,12 +10,13 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from mobiledeploy.runtimes.census import UNKNOWN
+
 if TYPE_CHECKING:
     import onnx
 
     Node = onnx.NodeProto
 
-UNKNOWN = "unknown"
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 # Products whose inputs 1 and 2 quantize the first factor, 6 and 7 the result.
 _INTEGER_PRODUCTS = ("QLinearConv", "QLinearMatMul")

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, prod
 from typing import TYPE_CHECKING
 
-from mobiledeploy.runtimes.census import INTEGER_DTYPES, Op
-from mobiledeploy.runtimes.onnx_graph import (
-    DEQUANTIZE,
-    QUANTIZE,
-    UNKNOWN,
-    Constant,
-    Graph,
-    attribute,
-)
+from mobiledeploy.runtimes.census import INTEGER_DTYPES, UNKNOWN, Op
+from mobiledeploy.runtimes.integer_view import IntegerView, Step
+from mobiledeploy.runtimes.onnx_graph import DEQUANTIZE, QUANTIZE, Constant, Graph, attribute
 
 if TYPE_CHECKING:
     import onnx
 
     Node = onnx.NodeProto
 
-# Activations that disappear into the range of the QuantizeLinear behind them, if it clips as they do.
-_ABSORBED = frozenset({"Relu", "Clip"})
-# ONNX Runtime's own allowance when it compares the two ranges.
-_RANGE_TOLERANCE = 2.0**-23
+# What ONNX Runtime 1.32 computes on integers between DequantizeLinear and QuantizeLinear, as its
+# optimized graphs show: anything with an integer kernel, and movers whose codes stay the same.
+_KERNELS = frozenset(
+    {"Add", "AveragePool", "Concat", "Conv", "Gemm", "GlobalAveragePool", "LeakyRelu", "MatMul", "Mul",
+     "Sigmoid", "Softmax"}
+)  # fmt: skip
+_MOVERS = frozenset(
+    {"DepthToSpace", "Expand", "Flatten", "Gather", "Identity", "MaxPool", "Reshape", "Resize", "Slice",
+     "SpaceToDepth", "Split", "Squeeze", "Transpose", "Unsqueeze"}
+)  # fmt: skip
+# Kernels that need no QuantizeLinear behind them.
+_KERNELS_TO_REALS = frozenset({"Gemm", "MatMul"})
 # Inputs that say how to compute: scales, zero points, bounds, sizes.  They are no weights.
 _SETTINGS: dict[str, frozenset[int]] = {
     QUANTIZE: frozenset({1, 2}),
@@ -42,7 +44,6 @@ _SETTINGS: dict[str, frozenset[int]] = {
     "QLinearMul": frozenset({1, 2, 4, 5, 6, 7}),
     "QGemm": frozenset({1, 2, 4, 5, 7, 8}),
 }
-_LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}
 _UNARY_SETTINGS = frozenset({1, 2, 3, 4})
 # Where the two factors of a product stand among the inputs.
 _FACTORS = {
@@ -65,125 +66,80 @@ class Operations:
 
 def list_operations(graph: Graph) -> Operations:
     """List a graph's operators in file order."""
-    view = _IntegerView(graph)
+    steps = [_step(node, graph) for node in graph.nodes]
+    view = IntegerView(steps, graph.dtypes, graph.output_names, _Rules(graph))
     ops: list[Op] = []
     weights: dict[str, Constant] = {}
-    for node in graph.nodes:
-        if view.is_annotation(node):
+    for node, step in zip(graph.nodes, steps, strict=True):
+        if view.is_annotation(step):
             continue
-        read = list(_weights(node, graph))
-        weights.update((weight.name, weight) for weight in read)
-        ops.append(
-            Op(
-                kind=node.op_type,
-                inputs=tuple(view.dtype(name) for name in node.input if name and name not in graph.constants),
-                outputs=tuple(view.dtype(name) for name in node.output if name),
-                weights=max(read, key=lambda weight: weight.size).dtype if read else "",
-                mult_adds=_mult_adds(node, graph),
-            )
+        read = dict(_weights(node, graph))
+        weights.update((weight.name, weight) for weight in read.values())
+        largest = max(read, key=lambda name: read[name].size, default="")
+        op = Op(
+            kind=node.op_type,
+            inputs=view.reads(step),
+            outputs=view.writes(step),
+            weights=read[largest].dtype if read else "",
+            mult_adds=_mult_adds(node, graph),
         )
+        # A constant by another name is the result of a node that made it real.
+        if read and largest != read[largest].name and op.reads_reals:
+            op = replace(op, read_as=graph.dtypes.get(largest, UNKNOWN))
+        ops.append(op)
     return Operations(tuple(ops), tuple(weights.values()))
 
 
-class _IntegerView:
-    """Which float tensors of a Q/DQ graph stand for integers.
+class _Rules:
+    """ONNX Runtime's integer kernels; see ``integer_view.Rules``."""
 
-    ``int8 -> DequantizeLinear -> Conv -> Relu -> QuantizeLinear -> int8`` is one integer Conv with
-    its activation, if the last range has no negative numbers: the float tensors in between are
-    never made.
-    """
+    quantize, dequantize, movers = QUANTIZE, DEQUANTIZE, _MOVERS
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        # What a tensor is stored as just before it is dequantized, or just after it is quantized.
-        self._before: dict[str, str] = {}
-        self._after: dict[str, str] = {}
-        for node in graph.nodes:
-            if node.op_type == DEQUANTIZE:
-                self._before[node.output[0]] = graph.dtypes.get(node.input[0], UNKNOWN)
-        for node in reversed(graph.nodes):
-            dtype = self._quantized(node)
-            if dtype:
-                self._after.update((name, dtype) for name in node.output if name)
-        self._integer: set[int] = set()
-        for node in graph.nodes:
-            if self._is_integer(node):
-                self._integer.add(id(node))
 
-    def dtype(self, name: str) -> str:
-        """What the tensor is in memory."""
-        producer = self._graph.producers.get(name)
-        if producer is not None and id(producer) in self._integer:
-            return self._after[name]
-        if name in self._before and self._is_absorbed(name):
-            return self._before[name]
-        return self._graph.dtypes.get(name, UNKNOWN)
+    def computes_codes(self, step: Step) -> bool:
+        return step.kind in _KERNELS and self._has_integer_weights(step)
 
-    def is_annotation(self, node: Node) -> bool:
-        """Whether a QuantizeLinear or DequantizeLinear is part of an integer operator beside it."""
-        if node.op_type == DEQUANTIZE:
-            return self._is_absorbed(node.output[0])
-        producer = self._graph.producers.get(node.input[0]) if node.input else None
-        return node.op_type == QUANTIZE and producer is not None and id(producer) in self._integer
+    def gives_reals(self, step: Step) -> bool:
+        return step.kind in _KERNELS_TO_REALS and self._has_integer_weights(step)
 
-    def _quantized(self, node: Node) -> str:
-        """Integer dtype of everything that a float operator writes, empty if some of it stays float."""
-        if node.op_type in (QUANTIZE, DEQUANTIZE):
-            return ""
-        dtypes = {self._quantized_output(name) for name in node.output if name}
-        return dtypes.pop() if len(dtypes) == 1 else ""
-
-    def _quantized_output(self, name: str) -> str:
-        readers = self._graph.consumers.get(name, [])
-        if not readers or name in self._graph.output_names or self._graph.dtypes.get(name) in INTEGER_DTYPES:
-            return ""
-        if all(reader.op_type == QUANTIZE for reader in readers):
-            return self._graph.dtypes.get(readers[0].output[0], UNKNOWN)
-        if len(readers) == 1 and readers[0].op_type in _ABSORBED and self._is_clipped_anyway(readers[0]):
-            return self._after.get(readers[0].output[0], "")
-        return ""
-
-    def _is_clipped_anyway(self, activation: Node) -> bool:
-        """Whether the ranges of the QuantizeLinear behind an activation lie inside its own."""
-        low, high = 0.0, inf
-        if activation.op_type == "Clip":
-            bounds = (self._graph.scalar(activation, slot) for slot in (1, 2))
-            names = ("min", -inf), ("max", inf)  # attributes until opset 11
-            low, high = (
-                attribute(activation, name, default) if bound is None else bound
-                for bound, (name, default) in zip(bounds, names, strict=True)
-            )
-        for reader in self._graph.consumers.get(activation.output[0], []):
-            scale, zero_point = self._graph.pair(reader, 1)
-            limits = _LIMITS.get(self._graph.dtypes.get(reader.output[0], ""))
-            if scale is None or zero_point is None or limits is None:
-                return False
-            smallest, largest = (scale * (limit - zero_point) for limit in limits)
-            if low - smallest > _RANGE_TOLERANCE or largest - high > _RANGE_TOLERANCE:
-                return False
-        return True
-
-    def _is_integer(self, node: Node) -> bool:
-        if not any(name in self._after for name in node.output):
-            return False
-        read = [name for name in node.input if name and name not in self._graph.constants]
-        if node.op_type in _ABSORBED:
-            producer = self._graph.producers.get(read[0])
-            if producer is not None and id(producer) in self._integer:
-                return True
-        return bool(read) and all(name in self._before for name in read)
-
-    def _is_absorbed(self, name: str) -> bool:
-        """Whether every reader of a dequantized tensor computes in integers."""
-        readers = self._graph.consumers.get(name, [])
-        return (
-            bool(readers)
-            and name not in self._graph.output_names
-            and all(id(reader) in self._integer or reader.op_type == QUANTIZE for reader in readers)
+    def bounds(self, step: Step) -> tuple[float, float] | None:
+        if step.kind == "Relu":
+            return 0.0, inf
+        if step.kind != "Clip":
+            return None
+        node = self._node(step)
+        found = (self._graph.scalar(node, slot) for slot in (1, 2))
+        names = ("min", -inf), ("max", inf)  # attributes until opset 11
+        low, high = (
+            attribute(node, name, default) if bound is None else bound
+            for bound, (name, default) in zip(found, names, strict=True)
         )
+        return float(low), float(high)
+
+    def parameters(self, step: Step) -> tuple[float, int] | None:
+        scale, zero_point = self._graph.pair(self._node(step), 1)
+        return None if scale is None or zero_point is None else (scale, zero_point)
+
+    def _node(self, step: Step) -> Node:
+        return self._graph.producers[step.outputs[0]]
+
+    def _has_integer_weights(self, step: Step) -> bool:
+        constants = (self._graph.constants.get(name) for name in self._node(step).input)
+        return all(constant is None or constant.dtype in INTEGER_DTYPES for constant in constants)
 
 
-def _weights(node: Node, graph: Graph) -> Iterator[Constant]:
+def _step(node: Node, graph: Graph) -> Step:
+    return Step(
+        node.op_type,
+        tuple(name for name in node.input if name and name not in graph.constants),
+        tuple(name for name in node.output if name),
+    )
+
+
+def _weights(node: Node, graph: Graph) -> Iterator[tuple[str, Constant]]:
+    """The constants that a node computes with, by the names that it reads them under."""
     settings = _SETTINGS.get(node.op_type)
     if settings is None:
         settings = _UNARY_SETTINGS if node.op_type.startswith("QLinear") else frozenset()
@@ -194,7 +150,7 @@ def _weights(node: Node, graph: Graph) -> Iterator[Constant]:
         # Integers of 32 bits and more are shapes, axes and indices, but for a quantized bias.
         is_bias = constant.dtype == "int32" and (name != constant.name or node.op_type.startswith("Q"))
         if is_bias or constant.dtype not in ("int32", "int64", "bool", "string", UNKNOWN):
-            yield constant
+            yield name, constant
 
 
 def _mult_adds(node: Node, graph: Graph) -> int:

@@ -153,15 +153,19 @@ def _operations(subgraph: _Subgraph) -> Iterator[tuple[Op, list[_Tensor]]]:
             continue
         present = [index for index in node.inputs if index >= 0]
         outputs = [subgraph.tensors[index] for index in node.outputs]
-        weights = [constants[index] for index in present if index in constants and constants[index].is_weight]
+        weights = {i: constants[i] for i in present if i in constants and constants[i].is_weight}
+        largest = max(weights, key=lambda index: weights[index].size, default=None)
+        stored = "" if largest is None else weights[largest].dtype
+        read_as = "" if largest is None else subgraph.tensors[largest].dtype
         op = Op(
             kind=node.kind,
             inputs=tuple(subgraph.tensors[index].dtype for index in present if index not in constants),
             outputs=tuple(tensor.dtype for tensor in outputs),
-            weights=max(weights, key=lambda weight: weight.size).dtype if weights else "",
+            weights=stored,
             mult_adds=_mult_adds(node, [subgraph.tensors[index] for index in present], outputs),
+            read_as=read_as if read_as != stored else "",
         )
-        yield op, weights
+        yield op, list(weights.values())
 
 
 def _mult_adds(node: _Node, inputs: list[_Tensor], outputs: list[_Tensor]) -> int:

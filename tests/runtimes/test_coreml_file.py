@@ -15,6 +15,7 @@ from torch import nn
 from mobiledeploy.contract import Contract, TensorSpec
 from mobiledeploy.converters import to_coreml
 from mobiledeploy.errors import InputError, UnsupportedError
+from mobiledeploy.runtimes.census import take_census
 from mobiledeploy.runtimes.coreml_file import read
 from mobiledeploy.runtimes.mil_reference.session import open_session
 
@@ -83,6 +84,7 @@ def test_compressed_weights_are_read_and_evaluated(way: str, package: Path, tmp_
     assert contents.weight_bytes < contents.parameters * bits / 8 * 1.3 + 64
     stored = {op.weights for op in contents.ops if op.mult_adds}
     assert stored == {{"int8": "int8", "palette": "uint8", "sparse": "float32"}.get(way, "uint8")}
+    assert take_census(contents).arithmetic == ("float32" if way == "sparse" else "weights-only")
 
     # coremltools' own expansion of the same weights is the yardstick.
     dense = tmp_path / "dense.mlpackage"

@@ -149,7 +149,7 @@ def test_operator_between_dequantize_and_quantize_is_integer(tmp_path: Path) -> 
     ]
     assert found.ops[1].weights == "int8"
     assert (found.parameters, found.weight_bytes) == (108 + 4, 108 + 16)
-    assert take_census(found).arithmetic == "mixed: 2 of 3 ops float"
+    assert take_census(found).arithmetic == "int8 with float32 input and output"
 
 
 def test_relu_before_quantize_belongs_to_the_convolution(tmp_path: Path) -> None:
@@ -177,14 +177,110 @@ def test_convolution_without_quantize_behind_is_float(tmp_path: Path) -> None:
     assert (conv.is_float, conv.weights) == (True, "int8")
 
 
-def test_weights_only_in_integers_is_dynamic_range(tmp_path: Path) -> None:
+def test_weights_only_in_integers(tmp_path: Path) -> None:
     proto = model(
         [node("DequantizeLinear", "w, s", "wd"), node("Conv", "x, wd", "y")],
         [info("x", [1, 3, 5, 5])],
         [info("y", [1, 4, 3, 3])],
         [constant("s", 0.5), constant("w", weights(4, 3, 3, 3), "int8")],
     )
+    found = contents(proto, tmp_path)
+    assert (found.ops[0].weights, found.ops[0].read_as) == ("int8", "float32")
+    assert take_census(found).arithmetic == "weights-only"
+
+
+def test_activations_quantized_at_run_time(tmp_path: Path) -> None:
+    proto = model(
+        [
+            node("DynamicQuantizeLinear", "x", "q, s, z"),
+            node("MatMulInteger", "q, w, z, zw", "i"),
+            node("Cast", "i", "r", to=FLOAT),
+            node("Mul", "r, s", "m"),
+            node("Mul", "m, ws", "y"),
+        ],
+        [info("x", [1, 5])],
+        [info("y", [1, 4])],
+        [constant("w", weights(5, 4), "int8"), constant("zw", 0, "int8"), constant("ws", 0.5)],
+    )
     assert take_census(contents(proto, tmp_path)).arithmetic == "dynamic-range"
+
+
+def between(
+    kind: str, scale: str = "s", weights_dtype: str = "int8", **attributes: object
+) -> onnx.ModelProto:
+    """Float x -> Q -> DQ -> the operation -> Q -> DQ -> float y; only the last scale is free."""
+    layer = kind == "Gemm"
+    nodes = [
+        node("QuantizeLinear", "x, s, z", "xq"),
+        node("DequantizeLinear", "xq, s, z", "xd"),
+        *([node("DequantizeLinear", "w, s, zw", "wd")] if layer else []),
+        node(kind, "xd, wd" if layer else "xd", "r"),
+        node("QuantizeLinear", f"r, {scale}, z", "yq"),
+        node("DequantizeLinear", f"yq, {scale}, z", "y"),
+    ]
+    constants = [
+        *QUANTIZATION,
+        constant("t", 0.25),
+        constant("zw", 0, "int8"),
+        constant("w", weights(5, 4), "int8"),
+    ]
+    return model(nodes, [info("x", [1, 5])], [info("y", [1, 4])], constants)
+
+
+@pytest.mark.parametrize(
+    ("proto", "word"),
+    [
+        (between("Softmax"), "int8 with float32 input and output"),
+        (between("Gemm"), "int8 with float32 input and output"),
+        (between("HardSwish"), "float32"),
+        (between("Flatten"), "int8 with float32 input and output"),
+        (between("Flatten", scale="t"), "float32"),
+    ],
+    ids=["softmax", "gemm", "no kernel", "mover", "mover that changes scale"],
+)
+def test_integer_where_onnx_runtime_has_a_kernel(proto: onnx.ModelProto, word: str, tmp_path: Path) -> None:
+    found = contents(proto, tmp_path)
+    assert take_census(found).arithmetic == word
+    path = tmp_path / "again.onnx"
+    path.write_bytes(proto.SerializeToString())
+    kinds = kinds_at_run_time(path, tmp_path)
+    integer = [kind for kind in kinds if kind not in ("QuantizeLinear", "DequantizeLinear")]
+    assert ("DequantizeLinear" in kinds[: kinds.index(integer[0])]) == (word == "float32")
+
+
+def kinds_at_run_time(path: Path, folder: Path) -> list[str]:
+    """Operators after ONNX Runtime's own optimization, as on ARM."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    options.optimized_model_filepath = str(folder / "optimized.onnx")
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return [item.op_type for item in onnx.load(folder / "optimized.onnx").graph.node]
+
+
+def test_last_layer_that_gives_reals(tmp_path: Path) -> None:
+    nodes = [
+        node("QuantizeLinear", "x, s, z", "xq"),
+        node("DequantizeLinear", "xq, s, z", "xd"),
+        node("DequantizeLinear", "w, s, zw", "wd"),
+        node("Gemm", "xd, wd", "h"),
+        node("QuantizeLinear", "h, s, z", "hq"),
+        node("DequantizeLinear", "hq, s, z", "hd"),
+        node("DequantizeLinear", "v, s, zw", "vd"),
+        node("Gemm", "hd, vd", "y"),
+    ]
+    constants = [
+        *QUANTIZATION,
+        constant("zw", 0, "int8"),
+        constant("w", weights(5, 4), "int8"),
+        constant("v", weights(4, 3), "int8"),
+    ]
+    found = contents(model(nodes, [info("x", [1, 5])], [info("y", [1, 3])], constants), tmp_path)
+    assert [(op.inputs, op.outputs) for op in found.ops if op.kind == "Gemm"] == [
+        (("int8",), ("int8",)),
+        (("int8",), ("float32",)),
+    ]
+    assert take_census(found).arithmetic == "int8 with float32 input and last layer"
 
 
 def integer_io() -> onnx.ModelProto:

@@ -134,6 +134,70 @@ def test_dynamic_range_weights() -> None:
     assert found.ops[0].weights == "int8"
 
 
+def dense_chain(*stages: tuple[str, str, float | None]) -> FileContents:
+    """FULLY_CONNECTED of int8 weights one after another, conversions where the dtype changes."""
+    tensors, nodes = [T("t0", (1, 4), stages[0][1], scale=stages[0][2])], []
+    for index, (kind, dtype, scale) in enumerate(stages[1:], 1):
+        tensors.append(T(f"t{index}", (1, 4), dtype, scale=scale))
+        inputs: tuple[str, ...] = (f"t{index - 1}",)
+        if kind == "FULLY_CONNECTED":
+            tensors.append(T(f"w{index}", (4, 4), "INT8", data=zeros(4, 4, dtype="int8"), scale=0.25))
+            inputs += (f"w{index}",)
+        nodes.append(N(kind, inputs, (f"t{index}",)))
+    return contents(G(tensors, nodes, ["t0"], [f"t{len(stages) - 1}"]))
+
+
+REAL, CODES, WIDE = ("FLOAT32", None), ("INT8", 0.5), ("INT16", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("stages", "word"),
+    [
+        ([("", *WIDE), ("FULLY_CONNECTED", *WIDE)], "int16x8"),
+        (
+            [("", *REAL), ("QUANTIZE", *CODES), ("FULLY_CONNECTED", *CODES), ("DEQUANTIZE", *REAL)],
+            "int8 with float32 input and output",
+        ),
+        ([("", *REAL), ("QUANTIZE", *WIDE), ("FULLY_CONNECTED", *WIDE)], "int16x8 with float32 input"),
+        (
+            [("", *CODES), ("FULLY_CONNECTED", *CODES), ("DEQUANTIZE", *REAL), ("FULLY_CONNECTED", *REAL)],
+            "int8 with float32 last layer",
+        ),
+        (
+            [
+                ("", *CODES),
+                ("FULLY_CONNECTED", *CODES),
+                ("DEQUANTIZE", *REAL),
+                ("FULLY_CONNECTED", *REAL),
+                ("FULLY_CONNECTED", *REAL),
+            ],
+            "mixed: 2 of 3 ops float",
+        ),
+        ([("", *REAL), ("FULLY_CONNECTED", *REAL)], "dynamic-range"),
+    ],
+)
+def test_words_for_arithmetic(stages: list[tuple[str, str, float | None]], word: str) -> None:
+    assert take_census(dense_chain(*stages)).arithmetic == word
+
+
+def test_expanded_integer_weights_are_weights_only() -> None:
+    found = contents(
+        G(
+            [
+                T("x", (1, 4)),
+                T("w8", (3, 4), "INT8", data=zeros(3, 4, dtype="int8"), scale=0.5),
+                T("w", (3, 4)),
+                T("y", (1, 3)),
+            ],
+            [N("DEQUANTIZE", ("w8",), ("w",)), N("FULLY_CONNECTED", ("x", "w"), ("y",))],
+            ["x"],
+            ["y"],
+        )
+    )
+    assert (found.ops[0].weights, found.ops[0].read_as) == ("int8", "float32")
+    assert take_census(found).arithmetic == "weights-only"
+
+
 def test_dequantized_half_weights_are_weights_and_no_op() -> None:
     found = contents(
         G(
