@@ -14,13 +14,14 @@ from typing import Annotated, Any
 import typer
 
 from mobiledeploy import __version__
-from mobiledeploy.deploy.commands import convert, doctor, evaluate, inspect, models, verify
+from mobiledeploy.deploy.commands import convert, devices, doctor, evaluate, inspect, models, verify
 from mobiledeploy.deploy.commands.outcome import Outcome
 from mobiledeploy.errors import MobileDeployError, RefusedError
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 defect in mobiledeploy, 2 wrong usage, 3 bad input, 4 not supported, "
-    "5 verification failed, 6 something is missing on this machine, 7 cannot write, 130 interrupted."
+    "5 verification failed, 6 something is missing on this machine, 7 cannot write, 8 a device fails, "
+    "130 interrupted."
 )
 INTERRUPTED = 130
 # The parser's own error class: public under no name of its own, and the base of one that is.
@@ -51,14 +52,23 @@ def _root(
     pass
 
 
-def _add(command: Callable[..., Outcome], example: str) -> None:
+def _add(
+    command: Callable[..., Outcome], example: str, group: typer.Typer = app, name: str | None = None
+) -> None:
     @functools.wraps(command)
     def quietly(*arguments: Any, **options: Any) -> Outcome:
         # What libraries print must not get into the result on stdout.
         with redirect_stdout(sys.stderr):
             return command(*arguments, **options)
 
-    app.command(epilog=f"\b\nExample:\n  {example}\n\n{EXIT_CODES}")(quietly)
+    group.command(name, epilog=f"\b\nExample:\n  {example}\n\n{EXIT_CODES}")(quietly)
+
+
+def _add_group(name: str, about: str, commands: tuple[tuple[str, Callable[..., Outcome], str], ...]) -> None:
+    group = typer.Typer(help=about, epilog=EXIT_CODES, no_args_is_help=True, rich_markup_mode=None)
+    for called, command, example in commands:
+        _add(command, example, group, called)
+    app.add_typer(group, name=name)
 
 
 _add(convert.convert, convert.EXAMPLE)
@@ -67,6 +77,7 @@ _add(verify.verify, verify.EXAMPLE)
 _add(evaluate.evaluate, evaluate.EXAMPLE)
 _add(models.models, models.EXAMPLE)
 _add(doctor.doctor, doctor.EXAMPLE)
+_add_group("devices", devices.HELP, devices.COMMANDS)
 
 
 def main(arguments: list[str] | None = None) -> int:
