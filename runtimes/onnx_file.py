@@ -29,8 +29,7 @@ def read(path: Path) -> FileContents:
     Raises:
         InputError: the file is missing, no ONNX file, or damaged, or its contract is.
     """
-    model = _parse(path)
-    _check(model, path)
+    model = load(path)
     graph = read_graph(model)
     operations = list_operations(graph)
     metadata = {item.key: item.value for item in model.metadata_props}
@@ -44,6 +43,13 @@ def read(path: Path) -> FileContents:
         contract=Contract.from_json(text, where=str(path)) if text is not None else None,
         producer=f"{model.producer_name} {model.producer_version}".strip(),
     )
+
+
+def load(path: Path) -> onnx.ModelProto:
+    """The file as a protobuf, external data left where it is; see ``read`` for errors."""
+    model = _parse(path)
+    _check(model, path)
+    return model
 
 
 def _parse(path: Path) -> onnx.ModelProto:

@@ -7,6 +7,7 @@ subgraphs, control flow, custom operators.  Field numbers are those of the publi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -40,15 +41,16 @@ _ARGUMENT_DTYPES = frozenset({"int32", "int64", "uint32", "uint64", "bool", "str
 
 
 @dataclass(frozen=True, slots=True)
-class _Tensor:
+class Tensor:
+    """A tensor as the file describes it; ``stored`` are the bytes of a constant, none for an activation."""
+
     name: str
     shape: tuple[int, ...]
     dtype: str
     scales: tuple[float, ...]
     zero_points: tuple[int, ...]
     buffer: int
-    stored: int
-    """Bytes of its constant value; 0 for an activation."""
+    stored: memoryview
 
     @property
     def size(self) -> int:
@@ -65,7 +67,9 @@ class _Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class _Node:
+class Node:
+    """An operator; tensors by their index, -1 for one that is left out."""
+
     kind: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -77,11 +81,13 @@ class _Node:
 
 
 @dataclass(frozen=True, slots=True)
-class _Subgraph:
-    tensors: tuple[_Tensor, ...]
+class Subgraph:
+    """Tensors, and operators in the order of execution."""
+
+    tensors: tuple[Tensor, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    nodes: tuple[_Node, ...]
+    nodes: tuple[Node, ...]
 
 
 def read(path: Path) -> FileContents:
@@ -96,15 +102,34 @@ def read(path: Path) -> FileContents:
     Raises:
         InputError: the file is missing, no TFLite file, or damaged.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from error
-    return read_bytes(data, where=str(path))
+    return read_bytes(_bytes(path), where=str(path))
 
 
 def read_bytes(data: bytes, *, where: str) -> FileContents:
     """Read the bytes of a TFLite file; see ``read``."""
+    with _damage_as_input_error(data, where):
+        model = Buffer(data).root(IDENTIFIER)
+        contents = _contents(_subgraphs(model, data), *_signature_names(model))
+    metadata = read_metadata(data, where=where)
+    return replace(contents, contract=metadata.contract, labels=metadata.labels, producer=metadata.producer)
+
+
+def read_graph(path: Path) -> Subgraph:
+    """The subgraph that an inference runs; see ``read`` for errors."""
+    data = _bytes(path)
+    with _damage_as_input_error(data, str(path)):
+        return _subgraphs(Buffer(data).root(IDENTIFIER), data)[0]
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from error
+
+
+@contextmanager
+def _damage_as_input_error(data: bytes, where: str) -> Iterator[None]:
     if data[4:8] != IDENTIFIER:
         raise InputError(
             "not a TFLite file (it has no TFL3 identifier)",
@@ -112,25 +137,20 @@ def read_bytes(data: bytes, *, where: str) -> FileContents:
             hint="Give the path of a .tflite file",
         )
     try:
-        model = Buffer(data).root(IDENTIFIER)
-        subgraphs = _subgraphs(model, data)
-        signatures = _signature_names(model)
-        contents = _contents(subgraphs, *signatures)
+        yield
     except FlatbufferError as error:
         raise InputError(
             f"damaged TFLite file: {error}", where=where, hint="Convert or download it again"
         ) from error
-    metadata = read_metadata(data, where=where)
-    return replace(contents, contract=metadata.contract, labels=metadata.labels, producer=metadata.producer)
 
 
 def _contents(
-    subgraphs: tuple[_Subgraph, ...], input_names: dict[int, str], output_names: dict[int, str]
+    subgraphs: tuple[Subgraph, ...], input_names: dict[int, str], output_names: dict[int, str]
 ) -> FileContents:
     first = subgraphs[0]
     run = _reachable(subgraphs)
     ops: list[Op] = []
-    weights: dict[int, _Tensor] = {}
+    weights: dict[int, Tensor] = {}
     for index, subgraph in enumerate(subgraphs):
         for op, read_weights in _operations(subgraph):
             ops.append(op if index in run else replace(op, mult_adds=0))
@@ -140,11 +160,11 @@ def _contents(
         outputs=tuple(_spec(first.tensors[index], output_names.get(index)) for index in first.outputs),
         ops=tuple(ops),
         parameters=sum(weight.size for weight in weights.values()),
-        weight_bytes=sum(weight.stored for weight in weights.values()),
+        weight_bytes=sum(len(weight.stored) for weight in weights.values()),
     )
 
 
-def _operations(subgraph: _Subgraph) -> Iterator[tuple[Op, list[_Tensor]]]:
+def _operations(subgraph: Subgraph) -> Iterator[tuple[Op, list[Tensor]]]:
     """Every operator with the weights it reads; unpackers of constants are folded into their readers."""
     constants = {index: tensor for index, tensor in enumerate(subgraph.tensors) if tensor.is_constant}
     for node in subgraph.nodes:
@@ -168,7 +188,7 @@ def _operations(subgraph: _Subgraph) -> Iterator[tuple[Op, list[_Tensor]]]:
         yield op, list(weights.values())
 
 
-def _mult_adds(node: _Node, inputs: list[_Tensor], outputs: list[_Tensor]) -> int:
+def _mult_adds(node: Node, inputs: list[Tensor], outputs: list[Tensor]) -> int:
     """Multiply-accumulates of one operator, padding included, 0 where a side is unknown."""
     if not outputs:
         return 0
@@ -188,7 +208,7 @@ def _mult_adds(node: _Node, inputs: list[_Tensor], outputs: list[_Tensor]) -> in
     return 0
 
 
-def _reachable(subgraphs: tuple[_Subgraph, ...]) -> set[int]:
+def _reachable(subgraphs: tuple[Subgraph, ...]) -> set[int]:
     """The subgraphs that an inference of the first one runs."""
     found, waiting = set[int](), [0]
     while waiting:
@@ -199,7 +219,7 @@ def _reachable(subgraphs: tuple[_Subgraph, ...]) -> set[int]:
     return found
 
 
-def _spec(tensor: _Tensor, name: str | None) -> TensorSpec:
+def _spec(tensor: Tensor, name: str | None) -> TensorSpec:
     layout: Literal["NHWC", ""] = "NHWC" if len(tensor.shape) == 4 and tensor.shape[3] in (1, 3, 4) else ""
     quantized = len(tensor.scales) == 1
     return TensorSpec(
@@ -212,7 +232,7 @@ def _spec(tensor: _Tensor, name: str | None) -> TensorSpec:
     )
 
 
-def _subgraphs(model: Table, data: bytes) -> tuple[_Subgraph, ...]:
+def _subgraphs(model: Table, data: bytes) -> tuple[Subgraph, ...]:
     kinds = [_kind(code) for code in model.tables(1)]
     buffers = stored_buffers(model, data)
     subgraphs = tuple(_subgraph(table, kinds, buffers) for table in model.tables(2))
@@ -232,42 +252,44 @@ def _kind(code: Table) -> str:
     return f"CUSTOM:{code.text(1)}" if name == "CUSTOM" else name
 
 
-def _subgraph(table: Table, kinds: list[str], buffers: list[memoryview]) -> _Subgraph:
+def _subgraph(table: Table, kinds: list[str], buffers: list[memoryview]) -> Subgraph:
     tensors = tuple(_tensor(item, buffers) for item in table.tables(0))
     inputs, outputs = table.integers(1), table.integers(2)
     _check(inputs, len(tensors), "an input names tensor")
     _check(outputs, len(tensors), "an output names tensor")
     nodes = tuple(_node(item, kinds, len(tensors)) for item in table.tables(3))
-    return _Subgraph(tensors, inputs, outputs, nodes)
+    return Subgraph(tensors, inputs, outputs, nodes)
 
 
-def _node(table: Table, kinds: list[str], tensors: int) -> _Node:
+def _node(table: Table, kinds: list[str], tensors: int) -> Node:
     opcode, inputs, outputs = table.integer(0, "<I"), table.integers(1), table.integers(2)
     _check((opcode,), len(kinds), "an operator has code")
     _check((index for index in inputs if index != -1), tensors, "an operator reads tensor")
     _check(outputs, tensors, "an operator writes tensor")
     options = table.table(4) or table.table(12)
-    return _Node(kinds[opcode], inputs, outputs, options)
+    return Node(kinds[opcode], inputs, outputs, options)
 
 
-def _tensor(table: Table, buffers: list[memoryview]) -> _Tensor:
+def _tensor(table: Table, buffers: list[memoryview]) -> Tensor:
     buffer, number = table.integer(2, "<I"), table.integer(1, "<b")
     _check((buffer,), len(buffers), "a tensor has buffer")
     quantization = table.table(4)
-    tensor = _Tensor(
+    tensor = Tensor(
         name=table.text(3),
         shape=table.integers(0),
         dtype=DTYPES[number] if 0 <= number < len(DTYPES) else f"type{number}",
         scales=quantization.numbers(2, "f") if quantization else (),
         zero_points=quantization.integers(3, "q") if quantization else (),
         buffer=buffer,
-        stored=len(buffers[buffer]),
+        stored=buffers[buffer],
     )
     item_size = _ITEM_SIZES.get(tensor.dtype)
     is_sparse = table.table(6) is not None
-    if tensor.stored and item_size and not is_sparse and tensor.stored != tensor.size * item_size:
+    if tensor.stored and item_size and not is_sparse and len(tensor.stored) != tensor.size * item_size:
         shape = "x".join(map(str, tensor.shape))
-        raise FlatbufferError(f"constant {tensor.name!r} ({tensor.dtype} {shape}) has {tensor.stored} bytes")
+        raise FlatbufferError(
+            f"constant {tensor.name!r} ({tensor.dtype} {shape}) has {len(tensor.stored)} bytes"
+        )
     return tensor
 
 
