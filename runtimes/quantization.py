@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from mobiledeploy.errors import InputError
 from mobiledeploy.runtimes.formats import find_format, needs
 
 if TYPE_CHECKING:
@@ -100,7 +101,15 @@ def read_quantization(path: str | Path) -> tuple[QuantizedOp, ...]:
     item = find_format(path)
     with needs(item.target):
         reader = cast(_Reader, import_module(f"mobiledeploy.runtimes.{item.target}_quantization"))
-        return reader.read_quantized_ops(path)
+        try:
+            return reader.read_quantized_ops(path)
+        # An operation without its inputs, codes that do not fit their shape, and the like.
+        except (LookupError, ValueError, TypeError, OverflowError) as error:
+            raise InputError(
+                f"its quantization cannot be read ({error})",
+                where=str(path),
+                hint="The file is damaged: convert or download it again",
+            ) from error
 
 
 def quantized_weights(

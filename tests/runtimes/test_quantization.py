@@ -162,6 +162,41 @@ def test_float_file_has_none(tmp_path: Path) -> None:
     assert read_quantization(onnx([("Relu", "x", "y")], {}, tmp_path)) == ()
 
 
+DENSE = build(
+    G(
+        [
+            T("x", (1, 6), "INT8", scale=0.5),
+            T("w", (4, 6), "INT8", data=CODES.reshape(4, 6), scale=0.5),
+            T("y", (1, 4), "INT8", scale=0.5),
+            T("f", (1, 4)),
+        ],
+        [N("FULLY_CONNECTED", ("x", "w"), ("y",)), N("DEQUANTIZE", ("y",), ("f",))],
+        ["x"],
+        ["f"],
+    )
+)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_damaged_bytes_end_in_one_line(seed: int, tmp_path: Path) -> None:
+    data = bytearray(DENSE)
+    random = np.random.default_rng(seed)
+    for at in random.integers(0, len(data), 4):
+        data[at] = random.integers(0, 256)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(bytes(data))
+    try:
+        read_quantization(path)
+    except (InputError, UnsupportedError) as error:
+        assert str(path) in str(error)  # noqa: PT017
+
+
+def test_operator_without_its_input(tmp_path: Path) -> None:
+    path = onnx([("DequantizeLinear", "w", "d"), ("Relu", "x", "y")], {"w": CODES}, tmp_path)
+    with pytest.raises(InputError, match="its quantization cannot be read"):
+        read_quantization(path)
+
+
 @pytest.mark.data
 def test_googles_file(data_dir: Path) -> None:
     ops = read_quantization(data_dir / "tflite" / "mobilenet_v2_1.0_224_quant.tflite")
