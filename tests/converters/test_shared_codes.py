@@ -18,7 +18,7 @@ from mobiledeploy.converters.export import export
 from mobiledeploy.images import find_images, load_image
 from mobiledeploy.preprocessing import normalise, prepare
 from mobiledeploy.quantize import Recipe, quantize
-from mobiledeploy.runtimes.formats import FORMATS
+from mobiledeploy.runtimes.formats import FORMATS, read_artifact
 from mobiledeploy.runtimes.quantization import Quantization, QuantizedOp, read_quantization
 from mobiledeploy.source import SourceModel
 
@@ -43,6 +43,9 @@ class Net(nn.Module):
         self.inverted = nn.Sequential(layer(12, 24), layer(24, 24, 3, groups=24), layer(24, 12)[:2])
         self.side = layer(12, 4)
         self.head = nn.Linear(16, 5)
+        for item in self.modules():
+            if isinstance(item, nn.BatchNorm2d):
+                nn.init.uniform_(item.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.separable(self.stem(x))
@@ -53,14 +56,16 @@ class Net(nn.Module):
 
 def written(
     source: SourceModel, recipe: Recipe, images: list[torch.Tensor], folder: Path
-) -> dict[Target, tuple[QuantizedOp, ...]]:
+) -> dict[Target, Path]:
     program = quantize(export(source), [(image,) for image in images], recipe).program
-    found: dict[Target, tuple[QuantizedOp, ...]] = {}
-    for target in TARGETS:
-        path = folder / f"net{FORMATS[target].suffix}"
+    paths = {target: folder / f"net{FORMATS[target].suffix}" for target in TARGETS}
+    for target, path in paths.items():
         write(target, program, describe(source, program, target), "fp32", path)
-        found[target] = read_quantization(path)
-    return found
+    return paths
+
+
+def listed(paths: dict[Target, Path]) -> dict[Target, tuple[QuantizedOp, ...]]:
+    return {target: read_quantization(path) for target, path in paths.items()}
 
 
 def assert_same(ours: tuple[QuantizedOp, ...], theirs: tuple[QuantizedOp, ...]) -> None:
@@ -93,32 +98,45 @@ def tensors(op: QuantizedOp) -> tuple[tuple[Quantization, ...], tuple[Quantizati
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["int8 output", "float output"])
-def small(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> dict[Target, tuple[QuantizedOp, ...]]:
+def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[Target, Path]:
     torch.manual_seed(0)
     images = [torch.randn(1, 3, 16, 16) for _ in range(16)]
     recipe = replace(QUICK, float_output=request.param)
     return written(SourceModel(Net().eval(), (images[0],)), recipe, images, tmp_path_factory.mktemp("small"))
 
 
-def test_small_network(small: dict[Target, tuple[QuantizedOp, ...]], request: pytest.FixtureRequest) -> None:
-    tflite = small["tflite"]
+def test_small_network(small: dict[Target, Path], request: pytest.FixtureRequest) -> None:
+    found = listed(small)
+    tflite = found["tflite"]
     assert [op.kind for op in tflite] == KINDS
     is_float = "float output" in request.node.name
     assert [len(op.outputs) for op in tflite] == [1] * 10 + [0 if is_float else 1]
-    assert_same(tflite, small["onnx"])
-    assert_same(tflite, small["coreml"])
+    assert_same(tflite, found["onnx"])
+    assert_same(tflite, found["coreml"])
 
 
-def test_a_scale_that_differs_in_its_last_bit_is_seen(small: dict[Target, tuple[QuantizedOp, ...]]) -> None:
-    weights = small["onnx"][0].weights
+def test_the_census_counts_the_same_weights(small: dict[Target, Path]) -> None:
+    parameters = sum(item.numel() for item in Net().parameters())
+    norms = sum(item.weight.numel() for item in Net().modules() if isinstance(item, nn.BatchNorm2d))
+    for path in small.values():
+        contents = read_artifact(path).contents
+        # A batch norm leaves its bias behind.
+        assert contents.parameters == parameters - norms
+        layers = [op for op in contents.ops if op.mult_adds]
+        assert [op.weights for op in layers] == ["int8"] * 8
+        assert {dtype for op in layers[:6] for dtype in op.inputs} <= {"int8", "uint8"}
+
+
+def test_a_scale_that_differs_in_its_last_bit_is_seen(small: dict[Target, Path]) -> None:
+    found = listed(small)
+    first, *others = found["onnx"]
+    weights = first.weights
     assert weights is not None
     next_scale = float(np.nextafter(np.float32(weights.scales[3]), np.float32(1)))
     scales = (*weights.scales[:3], next_scale, *weights.scales[4:])
-    changed = replace(small["onnx"][0], weights=replace(weights, scales=scales))
+    changed = replace(first, weights=replace(weights, scales=scales))
     with pytest.raises(AssertionError, match="0: CONV_2D and Conv"):
-        assert_same(small["tflite"], (changed, *small["onnx"][1:]))
+        assert_same(found["tflite"], (changed, *others))
 
 
 @pytest.mark.slow
@@ -128,11 +146,17 @@ def test_mobilenet_v1_with_its_weights(data_dir: Path, tmp_path: Path) -> None:
     source = models.load("mobilenet_v1", weights=weights, width=0.25)
     rule = source.preprocessing
     assert rule is not None
-    paths = find_images(data_dir / "images" / "calib_imagen_300")[:20]
-    pixels = [normalise(prepare(load_image(path), rule), rule) for path in paths]
+    photos = find_images(data_dir / "images" / "calib_imagen_300")[:20]
+    pixels = [normalise(prepare(load_image(path), rule), rule) for path in photos]
     images = [torch.from_numpy(array.transpose(2, 0, 1)[None].copy()) for array in pixels]
-    found = written(source, Recipe(), images, tmp_path)
+    paths = written(source, Recipe(), images, tmp_path)
+    found = listed(paths)
     assert [op.kind for op in found["tflite"] if op.weights is None] == ["MEAN"]
     assert len(found["tflite"]) == 27 + 1 + 1
     assert_same(found["tflite"], found["onnx"])
     assert_same(found["tflite"], found["coreml"])
+    artifacts = [read_artifact(path) for path in paths.values()]
+    assert len({artifact.census.parameters for artifact in artifacts}) == 1
+    words = {artifact.target: artifact.census.arithmetic for artifact in artifacts}
+    assert words["tflite"] == "full-integer"
+    assert words["coreml"] == "int8 with float32 input and output"
