@@ -7,6 +7,7 @@ instructions this processor has.  The peer is litert-quantizer, installed under 
 
 from __future__ import annotations
 
+import platform
 import statistics
 import sys
 from pathlib import Path
@@ -19,8 +20,8 @@ from scoring import Failed, float_file, load
 
 from mobiledeploy.runtimes.tflite_session import delegated_share
 
-# With products of 8 bits summed in 32 at once, or without.
-INSTRUCTIONS = ("avx2", "avx512_vnni", "avx_vnni", "asimddp", "i8mm")
+# What multiplies 8 bits: on x86 without VNNI in 16 bits, on ARM without dot products one by one.
+INSTRUCTIONS = {"x86": ("avx2", "avx512_vnni", "avx_vnni"), "arm": ("asimddp", "i8mm")}
 
 
 def processor() -> str:
@@ -29,7 +30,8 @@ def processor() -> str:
     if not words.exists():
         return "unknown"
     flags = set(words.read_text().split())
-    return ", ".join(f"{name} {'yes' if name in flags else 'no'}" for name in INSTRUCTIONS)
+    family = "x86" if platform.machine() in {"x86_64", "AMD64"} else "arm"
+    return ", ".join(f"{name} {'yes' if name in flags else 'no'}" for name in INSTRUCTIONS[family])
 
 
 def files(model: str) -> dict[str, Path]:
