@@ -9,12 +9,13 @@ import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 IMAGE = Path(os.environ.get("MOBILEDEPLOY_LAB", ROOT / "build" / "lab"))
 PARTS = ("vmlinuz", "rootfs.zst", "id_ed25519", "known_host")
-PROGRAMS = ("qemu-system-aarch64", "ssh", "ssh-keyscan")
+PROGRAMS = ("adb", "qemu-system-aarch64", "ssh", "ssh-keyscan")
 BOOT_TIMEOUT = 90.0
 ATTEMPTS = 3
 
@@ -23,6 +24,17 @@ def missing() -> str:
     """What the machine needs and this host lacks; empty if nothing."""
     files = [str(IMAGE / part) for part in PARTS if not (IMAGE / part).is_file()]
     return ", ".join([*files, *(program for program in PROGRAMS if not shutil.which(program))])
+
+
+def adb_programs() -> list[str]:
+    """Every adb there is here: that in PATH and those inside packages."""
+    programs = [found] if (found := shutil.which("adb")) else []
+    for name in ("adbutils", "adbx"):
+        package = find_spec(name)
+        if package and package.origin:
+            inside = sorted(Path(package.origin).parent.rglob("adb"))
+            programs += [str(path) for path in inside if path.is_file() and os.access(path, os.X_OK)]
+    return programs or ["adb"]
 
 
 def free_port() -> int:

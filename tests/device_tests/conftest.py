@@ -1,0 +1,96 @@
+"""The stand-in device for tests marked ``device``, and adb and state apart from the user's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab.machine import Machine, adb_programs, free_port, missing
+
+MAKE_LAB = "make lab"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"device: needs the stand-in device ({MAKE_LAB})")
+
+
+def _require_lab() -> None:
+    """Where CI is set the lab has to be there; elsewhere tests skip and say how to get it."""
+    if lacking := missing():
+        reason = f"the lab machine needs {lacking}; enable these tests with: {MAKE_LAB}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks and configuration of the test alone."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+class AdbClients:
+    """Every adb there is here, each with a server of its own that is ended afterwards."""
+
+    def __init__(self, home: Path) -> None:
+        self._home, self._ports = home, dict[str, int]()
+
+    def use(self, client: str, patch: pytest.MonkeyPatch) -> None:
+        """Let mobiledeploy find this adb and no other."""
+        patch.setenv("MOBILEDEPLOY_ADB", client)
+        patch.setenv("ANDROID_ADB_SERVER_PORT", str(self._ports.setdefault(client, free_port())))
+        # Its keys; and nothing that is plugged into this host.
+        patch.setenv("HOME", str(self._home))
+        patch.setenv("ADB_MDNS", "0")
+        patch.setenv("ADB_USB", "0")
+
+    def end(self) -> None:
+        for client, port in self._ports.items():
+            environment = {**os.environ, "ANDROID_ADB_SERVER_PORT": str(port)}
+            subprocess.run(
+                [client, "kill-server"], env=environment, capture_output=True, check=False, timeout=30
+            )
+
+
+@pytest.fixture(scope="session")
+def adb_clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbClients]:
+    _require_lab()
+    clients = AdbClients(tmp_path_factory.mktemp("adb"))
+    yield clients
+    clients.end()
+
+
+@pytest.fixture
+def adb_client(adb_clients: AdbClients, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The first adb that is found, in use."""
+    (client, *_) = adb_programs()
+    adb_clients.use(client, monkeypatch)
+    return client
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """The stand-in device, booted once; leave it as it was."""
+    _require_lab()
+    running = Machine(tmp_path_factory.mktemp("machine"))
+    try:
+        running.start()
+        yield running
+    finally:
+        running.kill()
+
+
+@pytest.fixture(scope="module")
+def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """Another one, for tests that hang or kill it; each leaves it running."""
+    _require_lab()
+    running = Machine(tmp_path_factory.mktemp("fragile"))
+    try:
+        running.start()
+        yield running
+    finally:
+        running.kill()
