@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from mobiledeploy.converters.nodes import operand
+from mobiledeploy.source import OUTPUT_MOMENTS
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -30,7 +31,8 @@ def fold_batch_norm(program: ExportedProgram) -> ExportedProgram:
     Before: ``y = batch_norm(conv(x, w), gamma, beta, mean, var)``.
     After: ``y = conv(x, w * s, beta + (b - mean) * s)`` with ``s = gamma / sqrt(var + eps)``, computed in
     float64.  The folded bias takes the place of beta (or of the layer's own bias).  A layer whose
-    result or weight has other readers keeps its batch norm.
+    result or weight has other readers keeps its batch norm.  What the batch norm knew of its output, mean
+    beta and deviation abs(gamma), stays in the layer's ``meta``.
     """
     signature = program.graph_signature
     names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
@@ -74,6 +76,7 @@ def _fold(norm: Node, names: dict[str, str], state: dict[str, torch.Tensor]) -> 
     state[weight_name] = _like(weight, weight.double() * scale.reshape(shape))
     state[names[holder.name]] = _like(weight, shift)
     layer.args = (*layer.args[:2], holder, *layer.args[3:])
+    layer.meta[OUTPUT_MOMENTS] = (beta.float(), gamma.abs().float())
     norm.replace_all_uses_with(layer)
     norm.graph.erase_node(norm)
 

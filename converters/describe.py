@@ -25,7 +25,7 @@ _MAKERS: dict[Target, tuple[str, ...]] = {
 def describe(source: SourceModel, program: ExportedProgram, target: Target) -> Contract:
     """Names, shapes and layouts of the file's tensors, and what the source says about itself.
 
-    A quantized program makes a TFLite file that takes and gives its int8 codes; ONNX and Core ML files
+    A quantized program makes a TFLite file that takes and gives its codes; ONNX and Core ML files
     keep reals at their borders.
     """
     nodes = {node.name: node for node in program.graph.nodes}
@@ -35,7 +35,7 @@ def describe(source: SourceModel, program: ExportedProgram, target: Target) -> C
     return Contract(
         inputs=tuple(_input(source, index, node, target) for index, node in enumerate(inputs)),
         outputs=tuple(
-            _spec(name, node.meta["val"], target, _content(source, index), _result_quantization(node))
+            _spec(name, node.meta["val"], target, _content(source, index), _result_codes(node))
             for index, (name, node) in enumerate(zip(names, outputs, strict=True))
         ),
         task=source.task,
@@ -47,10 +47,8 @@ def describe(source: SourceModel, program: ExportedProgram, target: Target) -> C
 
 def _input(source: SourceModel, index: int, node: Node, target: Target) -> TensorSpec:
     image = source.preprocessing is not None and index == 0
-    quantization = _quantization(next(iter(node.users))) if len(node.users) == 1 else None
-    return _spec(
-        "image" if image else node.name, node.meta["val"], target, "image" if image else "", quantization
-    )
+    codes = _codes(next(iter(node.users))) if len(node.users) == 1 else None
+    return _spec("image" if image else node.name, node.meta["val"], target, "image" if image else "", codes)
 
 
 def _spec(
@@ -58,7 +56,7 @@ def _spec(
     meta: Any,
     target: Target,
     content: Content | Literal[""],
-    quantization: tuple[float, int] | None = None,
+    codes: tuple[str, float, int] | None = None,
 ) -> TensorSpec:
     shape = tuple(int(size) for size in meta.shape)
     dtype = str(meta.dtype).removeprefix("torch.").replace("int64", "int32")
@@ -67,22 +65,24 @@ def _spec(
         layout = "NHWC" if target == "tflite" else "NCHW"
         if target == "tflite":
             shape = (shape[0], shape[2], shape[3], shape[1])
-    if quantization is None or target != "tflite":
+    if codes is None or target != "tflite":
         return TensorSpec(name, shape, dtype, layout, content)
-    return TensorSpec(name, shape, "int8", layout, content, *quantization)
+    return TensorSpec(name, shape, codes[0], layout, content, *codes[1:])
 
 
-def _result_quantization(node: Node) -> tuple[float, int] | None:
+def _result_codes(node: Node) -> tuple[str, float, int] | None:
     """Of an output that is dequantized: what it was before."""
     before = node.args[0] if "dequantize" in str(node.target) else None
-    return _quantization(before) if before is not None else None
+    return _codes(before) if before is not None else None
 
 
-def _quantization(node: Any) -> tuple[float, int] | None:
-    """Scale (as a file's float32 has it) and zero point of a quantize node; None for another node."""
+def _codes(node: Any) -> tuple[str, float, int] | None:
+    """Dtype, scale (as a file's float32 has it) and zero point of a quantize node; None for another node."""
     if str(node.target) != "quantized_decomposed.quantize_per_tensor.default":
         return None
-    return struct.unpack("f", struct.pack("f", node.args[1]))[0], int(node.args[2])
+    _, scale, zero_point, _, _, dtype = node.args
+    exact = struct.unpack("f", struct.pack("f", scale))[0]
+    return str(dtype).removeprefix("torch."), exact, int(zero_point)
 
 
 def _output_names(source: SourceModel, program: ExportedProgram, count: int) -> list[str]:

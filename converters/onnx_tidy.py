@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mobiledeploy.converters.onnx_pads import pad_in_convolutions
+
 if TYPE_CHECKING:
     import onnx
 
@@ -18,13 +20,15 @@ def tidy(model: onnx.ModelProto, *, inputs: Sequence[str], outputs: Sequence[str
 
     Before -> after: inputs and outputs get the given names; nodes are named
     ``features.1.conv.0/Conv`` by their PyTorch module; Constant nodes become initializers; a mean
-    over height and width becomes GlobalAveragePool; constants that no node reads are dropped, and
+    over height and width becomes GlobalAveragePool; padding in front of a convolution becomes the
+    convolution's own; constants that no node reads are dropped, and
     so are stack traces, source paths and the exporter's notes.
     """
     graph = model.graph
     _lift_constants(graph)
     _pool_means(graph)
-    _drop_unused(graph)
+    pad_in_convolutions(graph)
+    drop_unused(graph)
     _name_nodes(graph)
     _name_tensors(graph, inputs, outputs)
     _strip(model)
@@ -73,7 +77,8 @@ def _pool_means(graph: onnx.GraphProto) -> None:
     graph.node.extend(nodes)
 
 
-def _drop_unused(graph: onnx.GraphProto) -> None:
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Drop constants that no node reads, and the types of tensors that no node makes."""
     results = {tensor.name for tensor in graph.output}
     read = {name for inner in _graphs(graph) for node in inner.node for name in node.input}
     read |= {tensor.name for inner in _graphs(graph) for tensor in inner.output}

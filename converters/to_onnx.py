@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Contract, Precision
-from mobiledeploy.converters import onnx_half, onnx_metadata, onnx_refusals, onnx_tidy
+from mobiledeploy.converters import onnx_dynamic, onnx_half, onnx_metadata, onnx_refusals, onnx_tidy
 from mobiledeploy.errors import InputError, OutputError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def write(
     Args:
         program: static shapes, batch norm folded; inputs float32 or uint8, images NCHW.
         contract: names the inputs and outputs, and is stored in the file.
-        precision: ``fp16`` stores and computes in half precision between float32 inputs and outputs.
+        precision: ``fp16`` stores and computes in half precision between float32 inputs and outputs;
+            ``int8-dynamic`` makes layers with int8 weights quantize their inputs as they run.
         path: file to write, exactly there.
 
     Raises:
@@ -58,6 +59,9 @@ def write(
     )
     if precision == "fp16":
         onnx_half.to_half(model)
+    elif precision == "int8-dynamic":
+        onnx_dynamic.to_dynamic(model)
+        onnx_tidy.drop_unused(model.graph)
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = (
         "mobiledeploy",

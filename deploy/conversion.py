@@ -7,23 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mobiledeploy.contract import (
-    TARGETS,
-    UNSIGNED_SHIFT,
-    Contract,
-    InputDtype,
-    Precision,
-    Preprocessing,
-    Target,
-    Task,
-    TensorSpec,
-)
+from mobiledeploy.contract import TARGETS, InputDtype, Precision, Preprocessing, Target, Task
 from mobiledeploy.deploy.comparison import VerificationReport
 from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
 from mobiledeploy.deploy.samples import Reference, take_reference
 from mobiledeploy.deploy.sources import as_source
 from mobiledeploy.deploy.stages import Stages
 from mobiledeploy.deploy.verification import compare
+from mobiledeploy.deploy.wanted import Wanted
 from mobiledeploy.errors import InputError, OutputError, VerificationError
 from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.formats import FORMATS, needs, open_session, read_artifact
@@ -33,7 +24,7 @@ if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
-    from mobiledeploy.quantize import Recipe
+    from mobiledeploy.quantize import QuantizationWarning, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +35,13 @@ class Conversion:
         artifact: the file, read back.
         verification: how it compares with its source; None if that was not asked for.
         golden: file with golden inputs and outputs, if asked for.
+        warnings: what quantization found unusual about layers and calibration inputs.
     """
 
     artifact: Artifact
     verification: VerificationReport | None
     golden: Path | None
+    warnings: tuple[QuantizationWarning, ...] = ()
 
 
 def convert(
@@ -78,11 +71,14 @@ def convert(
             ``torchvision:NAME``, a ``.pt2`` file), a module, a ``SourceModel``; None: MobileNetV2
             with its ImageNet weights.
         target: format of the file.
-        precision: ``fp16`` halves the weights; ``int8`` quantizes, and wants ``calibration``.
+        precision: ``fp16`` halves the weights; ``int8`` quantizes them and all activations, ``int16x8``
+            has activations of 16 bits; ``int8-dynamic`` and ``int8-weights`` quantize weights alone, with
+            kernels that quantize their inputs as they run, and with reals.
         input_dtype: ``uint8`` makes a float file that takes raw pixels and normalises them inside.  An
             int8 TFLite file takes its int8 codes, or uint8 codes, or reals (``float32``).
-        output_dtype: of an int8 TFLite file; ``float32`` keeps the last layer's result in float.
-        calibration: folder of images that show an int8 conversion the ranges of activations.
+        output_dtype: of a quantized TFLite file; ``float32`` keeps the last layer's result in float.
+        calibration: folder of images that show the quantizer the model's activations, or ``none`` to
+            take batch norm statistics instead; ``int8`` and ``int16x8`` want one of the two.
         recipe: how to quantize; None: the default recipe.
         weights: state dict for a reference, or ``random``.
         width: width multiplier of a reference that has one.
@@ -166,7 +162,7 @@ def convert_all(
         raise InputError("golden outputs come from the comparison", hint="Leave --no-verify out")
     stages = stages or Stages()
     wanted = Wanted(precision, input_dtype, output_dtype)
-    wanted.check(targets, calibration)
+    wanted.check(targets, calibration is not None, recipe is not None)
     finals = plan_outputs(tuple(dict.fromkeys(targets)), name + wanted.suffix, output)
     with needs("torch"):
         from mobiledeploy.converters.export import export
@@ -178,18 +174,22 @@ def convert_all(
         program = export(source)
         if precision == "fp16":
             program = round_to_half(program, source.preprocessing)
-    reference = None
-    if calibration is not None:
-        from mobiledeploy.deploy.quantization import to_int8
+    reference: Reference | None = None
+    warnings: tuple[QuantizationWarning, ...] = ()
+    if wanted.is_quantized:
+        from mobiledeploy.deploy.quantization import quantize_program
 
+        chosen = wanted.recipe(recipe, source, calibration is not None)
         with stages.stage("quantize", source.provenance.model), needs("torch"):
-            int8 = to_int8(source, program, Path(calibration), wanted.recipe(recipe))
-        program, reference = int8.program, int8.reference
-        source = replace(source, provenance=int8.provenance)
+            quantized = quantize_program(
+                source, program, calibration, chosen, precision, stages.progress("calibration inputs")
+            )
+        program, reference, warnings = quantized.program, quantized.reference, quantized.warnings
+        source = replace(source, provenance=quantized.provenance)
     elif verify:
         with stages.stage("reference", source.provenance.model):
             reference = take_reference(source, [Path(image) for image in images])
-    return tuple(
+    written = (
         _convert_one(
             source,
             program,
@@ -202,71 +202,7 @@ def convert_all(
         )
         for target, final in finals.items()
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The arithmetic of the files, as the caller asked for it; None: as the precision has it."""
-
-    precision: Precision
-    input_dtype: InputDtype | None
-    output_dtype: InputDtype | None
-
-    @property
-    def pixels_inside(self) -> bool:
-        """Whether the file takes pixels and normalises them itself."""
-        return self.precision != "int8" and self.input_dtype == "uint8"
-
-    @property
-    def suffix(self) -> str:
-        """What the file's name says of it."""
-        arithmetic = "" if self.precision == "fp32" else f"_{self.precision}"
-        return arithmetic + ("_uint8" if self.input_dtype == "uint8" else "")
-
-    def recipe(self, recipe: Recipe | None) -> Recipe:
-        """The caller's recipe, or the default one for this output."""
-        from mobiledeploy.quantize import Recipe as Default
-
-        return recipe or Default(float_output=self.output_dtype == "float32")
-
-    def check(self, targets: Sequence[Target], calibration: str | Path | None) -> None:
-        """Refuse what does not go together.
-
-        Raises:
-            InputError: says which, and what to ask for.
-        """
-        if self.precision == "int8":
-            if calibration is None:
-                raise InputError(
-                    "int8 needs images that show the range of each activation", hint="Give --calibration DIR"
-                )
-            codes = {self.input_dtype, self.output_dtype} & {"int8", "uint8"}
-            if codes and set(targets) != {"tflite"}:
-                raise InputError(
-                    f"only TFLite files take or give {min(map(str, codes))} codes",
-                    hint="ONNX and Core ML int8 files take and give float32: leave the dtypes out",
-                )
-        elif calibration is not None or self.output_dtype is not None or self.input_dtype == "int8":
-            raise InputError(
-                "calibration, an output dtype and an int8 input are for int8 files",
-                hint="Add --precision int8, or leave them out",
-            )
-
-    def promise(self, contract: Contract) -> Contract:
-        """The contract with the dtypes that were asked for where the file has codes."""
-        return replace(
-            contract,
-            inputs=tuple(_in_dtype(spec, self.input_dtype) for spec in contract.inputs),
-            outputs=tuple(_in_dtype(spec, self.output_dtype) for spec in contract.outputs),
-        )
-
-
-def _in_dtype(spec: TensorSpec, dtype: InputDtype | None) -> TensorSpec:
-    if dtype is None or dtype == spec.dtype or spec.scale is None or spec.zero_point is None:
-        return spec
-    if dtype == "float32":
-        return replace(spec, dtype=dtype, scale=None, zero_point=None)
-    return replace(spec, dtype=dtype, zero_point=spec.zero_point + UNSIGNED_SHIFT)
+    return tuple(replace(conversion, warnings=warnings) for conversion in written)
 
 
 def _convert_one(

@@ -1,46 +1,43 @@
-"""Calibration images become an int8 program, and the yardstick for the files made from it."""
+"""A float program becomes a quantized one, with the yardstick for the files made from it."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mobiledeploy.contract import Provenance, TensorSpec
-from mobiledeploy.deploy.samples import Reference, one_thread, simulate, take_reference
-from mobiledeploy.errors import InputError, VerificationError
-from mobiledeploy.images import find_images, load_image
+from mobiledeploy.contract import Precision, Provenance
+from mobiledeploy.deploy.calibration import NO_DATA, Progress, calibration_for
+from mobiledeploy.deploy.samples import Reference, one_thread, reference_on, simulate
+from mobiledeploy.errors import VerificationError
 from mobiledeploy.source import SourceModel
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
     from torch.export import ExportedProgram
+    from torch.fx import Node
 
     from mobiledeploy.quantize import QuantizationWarning, Recipe
 
-# More calibrate no better; fewer than this cannot show an activation's range.
-MOST_IMAGES, FEWEST_IMAGES = 100, 10
-# Images on which the files are compared with their source.
-COMPARED_IMAGES = 16
 # A file may differ from PyTorch by this much more than PyTorch's own simulation of it.
 SLACK = 2.0
-# Below this share of equal predictions on the calibration images the result is of no use.
+# Below this share of equal predictions on the calibration inputs the result is of no use.
 LEAST_AGREEMENT = 0.5
+
+Outputs = tuple[tuple["np.ndarray", ...], ...]
 
 
 @dataclass(frozen=True)
-class Int8Program:
-    """What int8 files are written from.
+class QuantizedProgram:
+    """What quantized files are written from.
 
     Attributes:
         program: with Q/DQ.
-        provenance: of the source, with recipe and calibration images.
-        reference: what the float source computes on some calibration images, and how far the
-            simulation of the int8 program is from it.
-        warnings: named findings about layers and images.
+        provenance: of the source, with recipe and calibration.
+        reference: what the float source computes on some calibration inputs, and how far the
+            simulation of the quantized program is from it.
+        warnings: named findings about layers and inputs.
     """
 
     program: ExportedProgram
@@ -49,64 +46,60 @@ class Int8Program:
     warnings: tuple[QuantizationWarning, ...]
 
 
-def to_int8(source: SourceModel, program: ExportedProgram, folder: Path, recipe: Recipe) -> Int8Program:
-    """Quantize a program on the images of a folder.
+def quantize_program(
+    source: SourceModel,
+    program: ExportedProgram,
+    calibration: str | Path | None,
+    recipe: Recipe,
+    precision: Precision,
+    progress: Progress | None = None,
+) -> QuantizedProgram:
+    """Quantize a program and simulate the result.
 
     Raises:
-        InputError: too few images or unreadable ones, a source that takes no image, or activations
-            that are not finite.
-        VerificationError: the int8 program hardly ever predicts what the float one does.
+        InputError: the calibration does not fit (see ``calibration_for``), or activations are not finite.
+        VerificationError: the quantized program hardly ever predicts what the float one does.
     """
     from mobiledeploy.quantize import quantize
+    from mobiledeploy.quantize.dynamic import dynamic
 
-    found = find_images(folder)
-    if len(found) < FEWEST_IMAGES:
-        raise InputError(
-            f"{len(found)} calibration images are too few",
-            where=str(folder),
-            hint=f"Give {FEWEST_IMAGES} or more; {MOST_IMAGES} are used",
-        )
-    chosen = found[:: max(1, len(found) // MOST_IMAGES)][:MOST_IMAGES]
+    chosen = calibration_for(source, program, calibration, progress)
     with one_thread():
-        quantized = quantize(program, _inputs(source, chosen), recipe)
-    reference = take_reference(source, chosen[:COMPARED_IMAGES], seeded=False)
-    simulated = simulate(quantized.program.module(), reference.samples)
-    _check_agreement(source, reference, simulated)
-    provenance = replace(
-        source.provenance, recipe=recipe.to_json(), calibration=f"{len(chosen)} images, {_digest(chosen)}"
-    )
+        quantized = quantize(program, chosen.inputs, recipe)
+    reference = _in_range(reference_on(source, chosen.compared, chosen.images), quantized.program)
+    module = quantized.program.module()
+    simulated = simulate(dynamic(module) if precision == "int8-dynamic" else module, reference.samples)
+    if chosen.said:
+        _check_agreement(source, reference, simulated)
+    provenance = replace(source.provenance, recipe=recipe.to_json(), calibration=chosen.said)
     measured = replace(reference, tolerances=_tolerances(reference, simulated))
-    return Int8Program(quantized.program, provenance, measured, quantized.report.warnings)
+    found = quantized.report.warnings
+    if str(calibration) == NO_DATA:
+        found = tuple(warning for warning in found if warning.name != "few-inputs")
+    return QuantizedProgram(quantized.program, provenance, measured, found)
 
 
-def _inputs(source: SourceModel, images: tuple[Path, ...]) -> Iterator[tuple[torch.Tensor]]:
-    """One image at a time, as the model takes it."""
-    import torch
+def _in_range(reference: Reference, program: ExportedProgram) -> Reference:
+    """With each output cut to the range of its codes, where it has any: what lies beyond is no error."""
+    import numpy as np
 
-    from mobiledeploy.preprocessing import to_input
-
-    rule = source.preprocessing
-    if rule is None or len(source.example_input) != 1:
-        raise InputError(
-            "the model does not take one image, or does not say how to prepare it",
-            where=source.provenance.model,
-            hint="Give preprocessing; only images can calibrate",
-        )
-    example = source.example_input[0]
-    spec = TensorSpec("image", tuple(example.shape), "float32", "NCHW", "image")
-    for path in images:
-        yield (torch.from_numpy(to_input(load_image(path), rule, spec)),)
+    nodes = {node.name: node for node in program.graph.nodes}
+    limits = [_limits(nodes[str(name)]) for name in program.graph_signature.user_outputs]
+    outputs = tuple(
+        tuple(np.clip(array, *limit) for array, limit in zip(arrays, limits, strict=True))
+        for arrays in reference.outputs
+    )
+    return replace(reference, outputs=outputs)
 
 
-def _digest(images: tuple[Path, ...]) -> str:
-    """sha256 over the images' own, in order."""
-    whole = hashlib.sha256()
-    for path in images:
-        whole.update(hashlib.sha256(path.read_bytes()).digest())
-    return f"sha256 {whole.hexdigest()}"
+def _limits(node: Node) -> tuple[float, float]:
+    if str(node.target) != "quantized_decomposed.dequantize_per_tensor.default":
+        return -math.inf, math.inf
+    _, scale, zero_point, low, high = node.args[:5]
+    return (low - zero_point) * scale, (high - zero_point) * scale  # type: ignore[operator, return-value]
 
 
-def _tolerances(reference: Reference, simulated: tuple[tuple[np.ndarray, ...], ...]) -> tuple[float, ...]:
+def _tolerances(reference: Reference, simulated: Outputs) -> tuple[float, ...]:
     """Per output: twice the simulation's largest difference from the float source."""
     import numpy as np
 
@@ -117,16 +110,15 @@ def _tolerances(reference: Reference, simulated: tuple[tuple[np.ndarray, ...], .
     )
 
 
-def _check_agreement(
-    source: SourceModel, reference: Reference, simulated: tuple[tuple[np.ndarray, ...], ...]
-) -> None:
+def _check_agreement(source: SourceModel, reference: Reference, simulated: Outputs) -> None:
     if source.task != "image-classification":
         return
     pairs = zip(reference.outputs, simulated, strict=True)
     same = sum(int(exact[0].argmax() == rough[0].argmax()) for exact, rough in pairs)
     if same < LEAST_AGREEMENT * len(simulated):
         raise VerificationError(
-            f"int8 predicts what float does on {same} of {len(simulated)} calibration images",
+            f"quantized, it predicts what it did on {same} of {len(simulated)} calibration inputs",
             where=source.provenance.model,
-            hint="Check that the images are what the model is for, and its preprocessing",
+            hint="Check that the images are what the model is for, and its preprocessing; "
+            "`mobiledeploy diagnose` shows which layer is to blame",
         )

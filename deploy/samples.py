@@ -42,18 +42,24 @@ class Reference:
     tolerances: tuple[float, ...] | None = None
 
 
-def take_reference(source: SourceModel, images: Sequence[Path] = (), *, seeded: bool = True) -> Reference:
-    """Run a source on the seeded samples (unless left out) and on real images.
+def take_reference(source: SourceModel, images: Sequence[Path] = ()) -> Reference:
+    """Run a source on the seeded samples and on real images.
 
     Raises:
         InputError: the model does not run on its own example input, or does not take these images.
     """
-    samples = (
-        *(seeded_samples(source) if seeded else ()),
-        *(image_samples(source, images) if images else ()),
-    )
+    samples = (*seeded_samples(source), *(image_samples(source, images) if images else ()))
+    return reference_on(source, samples, len(images))
+
+
+def reference_on(source: SourceModel, samples: tuple[Sample, ...], images: int) -> Reference:
+    """Run a source on samples, ``images`` of which are real images.
+
+    Raises:
+        InputError: the model does not run on them.
+    """
     with one_thread():
-        return Reference(samples, tuple(_run(source, sample) for sample in samples), len(images))
+        return Reference(samples, tuple(_run(source, sample) for sample in samples), images)
 
 
 def simulate(module: torch.nn.Module, samples: Sequence[Sample]) -> tuple[tuple[np.ndarray, ...], ...]:

@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+# Progress is announced no more often than this, in seconds.
+INTERVAL = 5.0
+
 
 def silent(_message: str) -> None:
     """Announce nothing."""
@@ -26,6 +29,18 @@ class Stages:
     def seconds(self) -> tuple[tuple[str, float], ...]:
         """(stage, seconds) in order of first start."""
         return tuple(self._seconds.items())
+
+    def progress(self, name: str) -> Callable[[int, int], None]:
+        """A function of (done, total) that announces how far a stage is, every few seconds."""
+        last = time.monotonic()
+
+        def show(done: int, total: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= INTERVAL:
+                last = time.monotonic()
+                self._announce(f"{name} {done} of {total}")
+
+        return show
 
     @contextmanager
     def stage(self, name: str, detail: str = "") -> Iterator[None]:

@@ -20,8 +20,10 @@ METADATA_KEY = "mobiledeploy.contract"
 
 Target = Literal["tflite", "onnx", "coreml"]
 TARGETS: tuple[Target, ...] = ("tflite", "onnx", "coreml")
-Precision = Literal["fp32", "fp16", "int8"]
-InputDtype = Literal["float32", "uint8", "int8"]
+# Of the numbers that a file computes with.  The last three, in the field's words: 16-bit activations with
+# 8-bit weights; dynamic-range; weights-only.
+Precision = Literal["fp32", "fp16", "int8", "int16x8", "int8-dynamic", "int8-weights"]
+InputDtype = Literal["float32", "uint8", "int8", "int16"]
 
 Task = Literal["image-classification", "image-segmentation", "object-detection", "embedding", "other"]
 Content = Literal["image", "logits", "probabilities", "features"]

@@ -10,6 +10,10 @@ from mobiledeploy.contract import Preprocessing, Provenance, Task
 if TYPE_CHECKING:
     import torch
 
+# Key in the ``meta`` of a layer's graph node whose batch norm was folded: (mean, standard deviation) of its
+# output per channel, as the batch norm left it for the activation.
+OUTPUT_MOMENTS = "mobiledeploy.output_moments"
+
 
 @dataclass(frozen=True)
 class SourceModel:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import torch
-from torch.fx import GraphModule, Interpreter, Node
+from torch.fx import GraphModule, Node
 
-from mobiledeploy.quantize.calibration import Inputs, not_finite
-from mobiledeploy.quantize.graph import EVERYTHING, Layer, parameter, set_parameter
+from mobiledeploy.quantize.graph import Layer, parameter, set_parameter
+from mobiledeploy.quantize.reach import Extremes, seen
 from mobiledeploy.quantize.recipe import Granularity
 from mobiledeploy.quantize.spaces import ChannelSpace, Reading, channel_spaces
+from mobiledeploy.source import OUTPUT_MOMENTS
 
 # A channel below the clip stays below it by this factor on inputs that calibration has not seen.
 _HEADROOM = 1.25
@@ -20,29 +20,7 @@ _HEADROOM = 1.25
 _MOST = 1000.0
 
 
-def reaches(module: GraphModule, inputs: Sequence[Inputs]) -> dict[Node, torch.Tensor]:
-    """Largest absolute value of every channel of every activation that equalisation may scale.
-
-    Args:
-        module: tidy, without observers.
-        inputs: calibration inputs, batch 1.
-
-    Returns:
-        (channels,) by node.
-
-    Raises:
-        InputError: NaN or infinite activations.
-    """
-    watcher = _Reach(module, {node for space in channel_spaces(module) for node in _seen(space)})
-    with torch.no_grad():
-        for index, values in enumerate(inputs):
-            watcher.run(*values)
-            if any(torch.isnan(reach).any() or torch.isinf(reach).any() for reach in watcher.found.values()):
-                raise not_finite(module, values, index)
-    return watcher.found
-
-
-def equalise(module: GraphModule, reach: Mapping[Node, torch.Tensor], granularity: Granularity) -> None:
+def equalise(module: GraphModule, extremes: Mapping[Node, Extremes], granularity: Granularity) -> None:
     """Divide channel i of a space by s_i where it is written, multiply by s_i where it is read.
 
     Before: ``y = W2 clip(W1 x + b1)``.  After: ``y = (W2 S) clip(S^-1 W1 x + S^-1 b1)``: the same, since
@@ -62,20 +40,15 @@ def equalise(module: GraphModule, reach: Mapping[Node, torch.Tensor], granularit
 
     Args:
         module: tidy, without observers; its weights change.
-        reach: from ``reaches`` (or from batch norm statistics).
+        extremes: from ``extremes_of``.
         granularity: of the weights' scales.
     """
+    reach = {node: torch.maximum(high, -low) for node, (low, high) in extremes.items()}
     for space in channel_spaces(module):
         if granularity == "per-tensor":
             _neutralise(module, space, reach)
-        largest = torch.stack([reach[node] for node in _seen(space)]).amax(0)
+        largest = torch.stack([reach[node] for node in seen(space)]).amax(0)
         _scale(module, space, _factors(module, space, largest, granularity))
-
-
-def _seen(space: ChannelSpace) -> list[Node]:
-    """The tensors of a space without those that an activation clips before anyone sees them."""
-    hidden = {layer.node for layer in space.writers if layer.clip != EVERYTHING}
-    return [node for node in space.tensors if node not in hidden]
 
 
 def _factors(
@@ -117,6 +90,9 @@ def _scale(module: GraphModule, space: ChannelSpace, factors: torch.Tensor) -> N
         weight = parameter(module, layer.weight)
         set_parameter(module, layer.weight, weight / _along(factors, weight, 0))
         set_parameter(module, layer.bias, parameter(module, layer.bias) / factors)
+        if OUTPUT_MOMENTS in layer.node.meta:
+            moments = layer.node.meta[OUTPUT_MOMENTS]
+            layer.node.meta[OUTPUT_MOMENTS] = tuple(moment / factors for moment in moments)
     for layer, how in space.readers:
         weight = parameter(module, layer.weight)
         set_parameter(module, layer.weight, weight * _along(factors, weight, 0 if how == "depthwise" else 1))
@@ -135,18 +111,3 @@ def _rows(weight: torch.Tensor) -> torch.Tensor:
 def _columns(module: GraphModule, layer: Layer, how: Reading) -> torch.Tensor:
     weight = parameter(module, layer.weight)
     return _rows(weight if how == "depthwise" else weight.movedim(1, 0))
-
-
-class _Reach(Interpreter):
-    def __init__(self, module: GraphModule, wanted: set[Node]) -> None:
-        super().__init__(module)
-        self.wanted = wanted
-        self.found: dict[Node, torch.Tensor] = {}
-
-    def run_node(self, n: Node) -> Any:
-        result = super().run_node(n)
-        if n in self.wanted:
-            axes = [0, *range(2, result.dim())]
-            reach = torch.maximum(result.amax(axes), -result.amin(axes))
-            self.found[n] = torch.maximum(self.found.get(n, reach), reach)
-        return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ from torch.fx import GraphModule
 
 from mobiledeploy.quantize.graph import Layer, layers, parameter, set_parameter
 from mobiledeploy.quantize.pt2e import ObserverBase
-from mobiledeploy.quantize.ranges import choose_range, output_range, parameters
+from mobiledeploy.quantize.ranges import Codes, choose_range, output_range, parameters
 from mobiledeploy.quantize.recipe import Recipe
 from mobiledeploy.quantize.statistics import TensorStatistics
 
@@ -29,13 +30,13 @@ _LEAST_RELATIVE_SCALE = 2.0**-16
 
 
 class ActivationObserver(ObserverBase):  # type: ignore[misc]
-    """Asymmetric int8, one range per tensor (or group of tensors that share it)."""
+    """One range per tensor (or group of tensors that share it)."""
 
-    def __init__(self, recipe: Recipe, is_output: bool, **spec: Any) -> None:
-        super().__init__(dtype=torch.int8)
-        self.quant_min, self.quant_max = spec["quant_min"], spec["quant_max"]
+    def __init__(self, recipe: Recipe, codes: Codes, is_output: bool, **_: Any) -> None:
+        super().__init__(dtype=codes.dtype)
+        self.quant_min, self.quant_max = codes.lowest, codes.highest
         self.qscheme = torch.per_tensor_affine
-        self.recipe, self.is_output = recipe, is_output
+        self.recipe, self.codes, self.is_output = recipe, codes, is_output
         self.statistics = TensorStatistics()
         self.scale, self.zero_point = 1.0, 0
         self.stage: Stage = "watch"
@@ -59,7 +60,7 @@ class ActivationObserver(ObserverBase):  # type: ignore[misc]
     def freeze(self) -> None:
         """Fix scale and zero point from what was seen."""
         rule = output_range if self.is_output else choose_range
-        self.scale, self.zero_point = parameters(*rule(self.statistics, self.recipe))
+        self.scale, self.zero_point = parameters(*rule(self.statistics, self.recipe), self.codes)
 
     def calculate_qparams(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Scale and zero point as PT2E asks for them."""
@@ -75,19 +76,20 @@ class PerChannelWeightObserver(ObserverBase):  # type: ignore[misc]
         self.qscheme, self.ch_axis = spec["qscheme"], spec["ch_axis"]
         self.per_channel = per_channel
         self.scale = torch.ones(1)
-        # Set at the first use, unless a step has chosen the codes.
         self.rounded: torch.Tensor | None = None
         self.stage: Stage = "watch"
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """The weight as the stage has it."""
-        if self.stage in {"watch", "float"}:
-            return weight
+        return weight if self.stage in {"watch", "float"} else self.round(weight)
+
+    def round(self, weight: torch.Tensor) -> torch.Tensor:
+        """The weight at its codes: the nearest ones, unless a step has chosen others."""
         if self.rounded is None:
-            self.rounded = self._round(weight)
+            self.rounded = self._nearest(weight)
         return self.rounded
 
-    def _round(self, weight: torch.Tensor) -> torch.Tensor:
+    def _nearest(self, weight: torch.Tensor) -> torch.Tensor:
         zeros = torch.zeros(len(self.scale), dtype=torch.int32)
         if not self.per_channel:
             return torch.fake_quantize_per_tensor_affine(
@@ -130,10 +132,20 @@ def freeze(module: GraphModule) -> None:
         if isinstance(observer, ActivationObserver):
             observer.freeze()
     for layer, weights in quantized_layers(module):
-        data: Any = module.get_submodule(str(layer.node.all_input_nodes[0].target))
-        scale, _ = data.calculate_qparams()
-        least = parameter(module, layer.bias).abs() / (float(scale) * _BIAS_LIMIT)
-        weights.freeze(parameter(module, layer.weight), least)
+        bias = parameter(module, layer.bias)
+        weights.freeze(
+            parameter(module, layer.weight), bias.abs() / (_BIAS_LIMIT * _data_scale(module, layer))
+        )
+
+
+def _data_scale(module: GraphModule, layer: Layer) -> float:
+    """Of a layer's input where its bias becomes an int32 in steps of it; infinite elsewhere."""
+    data, _, bias = layer.node.all_input_nodes
+    if bias.op != "call_module":
+        return math.inf
+    observer: Any = module.get_submodule(str(data.target))
+    scale, _ = observer.calculate_qparams()
+    return float(scale)
 
 
 def quantized_layers(module: GraphModule) -> Iterator[tuple[Layer, PerChannelWeightObserver]]:

@@ -15,14 +15,17 @@ from torch.fx import GraphModule
 
 from mobiledeploy.errors import InputError
 from mobiledeploy.quantize.adaptive_rounding import round_adaptively
+from mobiledeploy.quantize.analytic_correction import correct_biases_analytically
+from mobiledeploy.quantize.bias_absorption import absorb_biases
 from mobiledeploy.quantize.bias_correction import correct_biases
 from mobiledeploy.quantize.calibration import KEPT, Inputs, watch
-from mobiledeploy.quantize.equalisation import equalise, reaches
+from mobiledeploy.quantize.equalisation import equalise
 from mobiledeploy.quantize.findings import find_warnings, tensor_ranges
 from mobiledeploy.quantize.graph import module_path, tidy
 from mobiledeploy.quantize.observers import freeze, keep_rounded, set_stage
 from mobiledeploy.quantize.pt2e import convert_pt2e, prepare_pt2e
 from mobiledeploy.quantize.quantizer import MobileQuantizer
+from mobiledeploy.quantize.reach import extremes_of
 from mobiledeploy.quantize.recipe import Recipe
 from mobiledeploy.quantize.report import Report
 
@@ -85,13 +88,15 @@ def simulate(program: ExportedProgram, calibration: Iterable[Inputs], recipe: Re
     _check(program, recipe)
     stream = iter(calibration)
     first = list(islice(stream, KEPT))
-    if not first:
+    if not first and recipe.needs_inputs:
         raise InputError("there are no calibration inputs", where="calibration", hint="Give some")
     with quietly():
         module = program.module(check_guards=False)
         tidy(module)
         if recipe.equalisation:
-            equalise(module, reaches(module, first), recipe.weights)
+            equalise(module, extremes_of(module, first), recipe.weights)
+        if recipe.absorption:
+            absorb_biases(module, extremes_of(module, first))
         quantizer = MobileQuantizer(recipe)
         prepared: GraphModule = prepare_pt2e(module, quantizer)
         watched = watch(prepared, chain(first, stream))
@@ -103,6 +108,8 @@ def simulate(program: ExportedProgram, calibration: Iterable[Inputs], recipe: Re
             round_adaptively(prepared, watched.sample)
         if recipe.bias_correction == "empirical":
             correct_biases(prepared, watched.sample)
+        elif recipe.bias_correction == "analytic":
+            correct_biases_analytically(prepared)
     set_stage(prepared, "int8")
     return Simulation(prepared, watched.sample, report)
 

@@ -18,7 +18,7 @@ from mobiledeploy.quantize.pt2e import (
     Quantizer,
     SharedQuantizationSpec,
 )
-from mobiledeploy.quantize.ranges import HIGHEST, LOWEST
+from mobiledeploy.quantize.ranges import INT8, INT16
 from mobiledeploy.quantize.recipe import Recipe
 
 _ANNOTATION = "quantization_annotation"
@@ -67,12 +67,28 @@ _SAME_RANGE = frozenset(
     }
 )
 _SPLITS = frozenset({"aten.split.Tensor", "aten.split_with_sizes.default", "aten.chunk.default"})
+# TFLite has no int16 kernels for these.
+_INT8_ONLY = frozenset(
+    {
+        "aten.hardswish.default",
+        "aten.hardsigmoid.default",
+        "aten.silu.default",
+        "aten.gelu.default",
+        "aten.elu.default",
+    }
+)
 # Scale and zero point that TFLite prescribes for these results.
-_FIXED: Mapping[str, tuple[float, int]] = {
-    "aten.sigmoid.default": (1 / 256, -128),
-    "aten.softmax.int": (1 / 256, -128),
-    "aten._softmax.default": (1 / 256, -128),
-    "aten.tanh.default": (1 / 128, 0),
+_FIXED: Mapping[torch.dtype, Mapping[str, tuple[float, int]]] = {
+    torch.int8: {
+        "aten.sigmoid.default": (1 / 256, -128),
+        "aten.softmax.int": (1 / 256, -128),
+        "aten._softmax.default": (1 / 256, -128),
+        "aten.tanh.default": (1 / 128, 0),
+    },
+    torch.int16: dict.fromkeys(
+        ("aten.sigmoid.default", "aten.softmax.int", "aten._softmax.default", "aten.tanh.default"),
+        (1 / 32768, 0),
+    ),
 }
 _ADAPTIVE_POOL = "aten.adaptive_avg_pool2d.default"
 
@@ -83,17 +99,23 @@ class MobileQuantizer(Quantizer):  # type: ignore[misc]
     Units with one range each: layer and the clip behind it, arithmetic and the clip behind it.
     Concatenation, pooling, padding and reshaping give their output the range of their input;
     sigmoid, softmax and tanh have a fixed one.  Biases are int32 in steps of input scale times
-    weight scale.  Everything else stays float, and ``float_nodes`` lists it afterwards.
+    weight scale; beside int16 activations they stay float, for the target to store in 64 bits.
+    Everything else stays float, and ``float_nodes`` lists it afterwards.
     """
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self._recipe = recipe
+        self._codes = INT16 if recipe.activations == "int16" else INT8
+        self._fixed = _FIXED[self._codes.dtype]
         self._float_results: frozenset[Node] = frozenset()
         self.float_nodes: tuple[Node, ...] = ()
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Write the annotations into the nodes' metadata."""
+        if self._recipe.activations == "float":
+            self._annotate_weights(model)
+            return model
         results = list(_results(model))
         self._float_results = frozenset(_tails(results)) if self._recipe.float_output else frozenset()
         left: list[Node] = []
@@ -109,11 +131,20 @@ class MobileQuantizer(Quantizer):  # type: ignore[misc]
     def validate(self, model: GraphModule) -> None:
         """Nothing to check: what cannot be annotated stays float."""
 
+    def _annotate_weights(self, model: GraphModule) -> None:
+        """int8 weights in a graph of reals."""
+        for node in model.graph.nodes:
+            weight = _own_weight(node)
+            if weight is not None and not self._is_exempt(node):
+                _put(node, {weight: self._weights()}, None)
+
     def _annotate(self, node: Node) -> bool:
-        """Whether the node is int8 now."""
+        """Whether the node is quantized now."""
         if not _is_float(node):
             return node.target is operator.getitem
         name = str(node.target)
+        if name in _INT8_ONLY and self._codes is not INT8:
+            return False
         inputs = [item for item in node.all_input_nodes if _is_float(item)]
         if name in LAYERS:
             return self._layer(node)
@@ -123,9 +154,9 @@ class MobileQuantizer(Quantizer):  # type: ignore[misc]
             self._unit(node, inputs)
         elif name in _UNARY or (name == _ADAPTIVE_POOL and _is_global(node)):
             self._own_range(node, inputs)
-        elif name in _FIXED:
+        elif name in self._fixed:
             if node not in self._float_results:
-                _put(node, {item: self._input(item) for item in inputs}, _fixed(name))
+                _put(node, {item: self._input(item) for item in inputs}, self._fixed_range(name))
         elif name in _SAME_RANGE or name == _ADAPTIVE_POOL or name == "aten.cat.default":
             self._same_range(node, inputs)
         elif name in _SPLITS:
@@ -144,31 +175,35 @@ class MobileQuantizer(Quantizer):  # type: ignore[misc]
         return is_clip and str(before[0].target) in LAYERS and self._is_exempt(before[0])
 
     def _layer(self, node: Node) -> bool:
-        operands = [item for item in node.args[:3] if isinstance(item, Node)]
-        if len(operands) < 3 or {item.op for item in operands[1:]} != {"get_attr"}:
+        weight = _own_weight(node)
+        if weight is None:
             return False
-        data, weight, bias = operands
+        data, bias = node.all_input_nodes[0], node.all_input_nodes[2]
+        weights = self._weights()
+        specs: dict[Node, object] = {data: self._input(data), weight: weights}
+        if self._codes is INT8:
+            specs[bias] = DerivedQuantizationSpec(
+                derived_from=[(data, node), (weight, node)],
+                derive_qparams_fn=_bias_parameters,
+                dtype=torch.int32,
+                quant_min=-_INT32,
+                quant_max=_INT32,
+                qscheme=weights.qscheme,
+                ch_axis=0,
+            )
+        self._unit(node, [], specs)
+        return True
+
+    def _weights(self) -> QuantizationSpec:
         per_channel = self._recipe.weights == "per-channel"
-        scheme = torch.per_channel_symmetric if per_channel else torch.per_tensor_symmetric
-        weights = QuantizationSpec(
+        return QuantizationSpec(
             dtype=torch.int8,
             observer_or_fake_quant_ctr=PerChannelWeightObserver.with_args(per_channel=per_channel),
             quant_min=-WEIGHT_LIMIT,
             quant_max=WEIGHT_LIMIT,
-            qscheme=scheme,
+            qscheme=torch.per_channel_symmetric if per_channel else torch.per_tensor_symmetric,
             ch_axis=0,
         )
-        biases = DerivedQuantizationSpec(
-            derived_from=[(data, node), (weight, node)],
-            derive_qparams_fn=_bias_parameters,
-            dtype=torch.int32,
-            quant_min=-_INT32,
-            quant_max=_INT32,
-            qscheme=scheme,
-            ch_axis=0,
-        )
-        self._unit(node, [], {data: self._input(data), weight: weights, bias: biases})
-        return True
 
     def _unit(self, node: Node, inputs: list[Node], specs: dict[Node, object] | None = None) -> None:
         """The node and, if it is the only reader, the clip behind it; one range, after the clip."""
@@ -209,17 +244,20 @@ class MobileQuantizer(Quantizer):  # type: ignore[misc]
         origin = item
         while str(origin.target) in _SAME_RANGE:
             origin = origin.all_input_nodes[0]
-        if str(origin.target) in _FIXED and not self._is_exempt(origin):
-            return _fixed(str(origin.target))
+        if str(origin.target) in self._fixed and not self._is_exempt(origin):
+            return self._fixed_range(str(origin.target))
         return self._activation()
 
     def _activation(self, is_output: bool = False) -> QuantizationSpec:
-        return QuantizationSpec(
-            dtype=torch.int8,
-            observer_or_fake_quant_ctr=ActivationObserver.with_args(recipe=self._recipe, is_output=is_output),
-            quant_min=LOWEST,
-            quant_max=HIGHEST,
-            qscheme=torch.per_tensor_affine,
+        codes = self._codes
+        observer = ActivationObserver.with_args(recipe=self._recipe, codes=codes, is_output=is_output)
+        return QuantizationSpec(codes.dtype, observer, codes.lowest, codes.highest, torch.per_tensor_affine)
+
+    def _fixed_range(self, name: str) -> FixedQParamsQuantizationSpec:
+        scale, zero_point = self._fixed[name]
+        codes = self._codes
+        return FixedQParamsQuantizationSpec(
+            codes.dtype, scale, zero_point, codes.lowest, codes.highest, torch.per_tensor_affine
         )
 
     def _mark_outputs(self, results: list[Node]) -> None:
@@ -240,17 +278,18 @@ def _bias_parameters(
     return data_scale * weight_scale, torch.zeros(len(weight_scale), dtype=torch.int64)
 
 
-def _fixed(name: str) -> FixedQParamsQuantizationSpec:
-    scale, zero_point = _FIXED[name]
-    return FixedQParamsQuantizationSpec(
-        torch.int8, scale, zero_point, LOWEST, HIGHEST, torch.per_tensor_affine
-    )
-
-
 def _put(node: Node, inputs: Mapping[Node, object], output: object) -> None:
     node.meta[_ANNOTATION] = QuantizationAnnotation(
         input_qspec_map=dict(inputs), output_qspec=output, _annotated=True
     )
+
+
+def _own_weight(node: Node) -> Node | None:
+    """The weight of a layer that reads weight and bias from parameters; None for any other node."""
+    if str(node.target) not in LAYERS or len(node.all_input_nodes) != 3:
+        return None
+    _, weight, bias = node.all_input_nodes
+    return weight if weight.op == bias.op == "get_attr" else None
 
 
 def _is_float(node: Node) -> bool:
@@ -275,5 +314,5 @@ def _tails(results: list[Node]) -> Iterator[Node]:
         node = pending.pop()
         yield node
         name = str(node.target)
-        if name in _SAME_RANGE or name in _UNARY or name in _FIXED or name == "aten.cat.default":
+        if name in _SAME_RANGE | _UNARY | _FIXED[torch.int8].keys() or name == "aten.cat.default":
             pending.extend(node.all_input_nodes)

@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 
 from mobiledeploy.quantize.recipe import RangeMethod, Recipe
 from mobiledeploy.quantize.statistics import TensorStatistics
 
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """The integers that stand for an activation's values.
+
+    Attributes:
+        dtype: of the stored codes.
+        lowest, highest: of the codes.
+        symmetric: whether zero is code 0 always.
+    """
+
+    dtype: torch.dtype
+    lowest: int
+    highest: int
+    symmetric: bool
+
+    @property
+    def steps(self) -> int:
+        """Steps between the lowest and the highest code."""
+        return self.highest - self.lowest
+
+
+INT8 = Codes(torch.int8, -128, 127, symmetric=False)
+# As TFLite's kernels have them.
+INT16 = Codes(torch.int16, -32767, 32767, symmetric=True)
 LEVELS = 256
-LOWEST, HIGHEST = -128, 127
 # Headroom of a model's output over the largest calibrated value: what is cut off at the top ties.
 OUTPUT_HEADROOM = 1.5
 # A tensor that was only ever zero.
@@ -23,7 +48,9 @@ Cost = Callable[[torch.Tensor, torch.Tensor, float, float], float]
 
 
 def choose_range(statistics: TensorStatistics, recipe: Recipe) -> Range:
-    """(low, high) of the recipe's method, low <= 0 <= high."""
+    """(low, high) of the recipe's method, low <= 0 <= high; 16 bits need not clip anything."""
+    if recipe.activations == "int16":
+        return _minmax(statistics, recipe)
     return _METHODS[recipe.ranges](statistics, recipe)
 
 
@@ -36,14 +63,17 @@ def output_range(statistics: TensorStatistics, recipe: Recipe) -> Range:
     return low, statistics.high * OUTPUT_HEADROOM
 
 
-def parameters(low: float, high: float) -> tuple[float, int]:
-    """Scale and zero point of int8 codes -128..127 over [low, high]; zero is a code exactly.
+def parameters(low: float, high: float, codes: Codes = INT8) -> tuple[float, int]:
+    """Scale and zero point of codes that cover [low, high]; zero is a code exactly.
 
     The scale is a float32 number, because the files store one.
     """
-    scale = float(torch.tensor((high - low) / (LEVELS - 1), dtype=torch.float32)) or _UNIT_SCALE
-    zero_point = round(LOWEST - low / scale)
-    return scale, min(max(zero_point, LOWEST), HIGHEST)
+    span = 2 * max(-low, high) if codes.symmetric else high - low
+    scale = float(torch.tensor(span / codes.steps, dtype=torch.float32)) or _UNIT_SCALE
+    if codes.symmetric:
+        return scale, 0
+    zero_point = round(codes.lowest - low / scale)
+    return scale, min(max(zero_point, codes.lowest), codes.highest)
 
 
 def _minmax(statistics: TensorStatistics, _: Recipe) -> Range:
@@ -90,7 +120,7 @@ def _least(statistics: TensorStatistics, cost: Cost) -> Range:
 
 def _square_error(values: torch.Tensor, counts: torch.Tensor, low: float, high: float) -> float:
     scale, zero_point = parameters(low, high)
-    codes = torch.clamp(torch.round(values / scale) + zero_point, LOWEST, HIGHEST)
+    codes = torch.clamp(torch.round(values / scale) + zero_point, INT8.lowest, INT8.highest)
     return float((counts * (values - (codes - zero_point) * scale) ** 2).sum())
 
 

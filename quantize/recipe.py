@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal, get_args, get_type_hints
 
 from mobiledeploy.errors import InputError
 
+Activations = Literal["int8", "int16", "float"]
 Granularity = Literal["per-channel", "per-tensor"]
 RangeMethod = Literal["minmax", "percentile", "entropy", "mse"]
-BiasCorrection = Literal["none", "empirical"]
+BiasCorrection = Literal["none", "empirical", "analytic"]
 Rounding = Literal["nearest", "adaptive"]
 
 
@@ -19,11 +20,15 @@ class Recipe:
     """How a float program becomes int8; the default is the best one measured on the zoo.
 
     Attributes:
+        activations: ``int8``, ``int16`` (with int8 weights), or ``float``: only weights become int8, and
+            whether layers compute in reals or quantize their inputs as they run is the target's affair.
         weights: one scale per output channel, or one per tensor for accelerators without the former.
         ranges: how an activation's range follows from its calibration values.
         percentile: share of the values that the ``percentile`` method keeps, percent.
         equalisation: even out the weights' ranges across neighbouring layers first.
-        bias_correction: give back the mean that rounding takes, measured on calibration inputs.
+        absorption: move what a channel always has into the biases of its readers.
+        bias_correction: give back the mean that rounding takes: ``empirical``, measured on calibration
+            inputs, or ``analytic``, from batch norm statistics.
         rounding: of weights: each to its ``nearest`` code, or ``adaptive``: chosen together so that the
             layers' outputs on calibration inputs change least.
         exempt: module paths of layers that stay float.
@@ -32,10 +37,12 @@ class Recipe:
             at 0, so that its steps are finer; lower scores saturate.
     """
 
+    activations: Activations = "int8"
     weights: Granularity = "per-channel"
     ranges: RangeMethod = "mse"
     percentile: float = 99.99
     equalisation: bool = True
+    absorption: bool = False
     bias_correction: BiasCorrection = "empirical"
     rounding: Rounding = "adaptive"
     exempt: tuple[str, ...] = ()
@@ -60,6 +67,18 @@ class Recipe:
             raise _wrong("percentile", self.percentile, "above 50, up to 100")
         if not isinstance(self.exempt, tuple) or not all(isinstance(path, str) for path in self.exempt):
             raise _wrong("exempt", self.exempt, "a list of module paths")
+
+    @property
+    def needs_inputs(self) -> bool:
+        """Whether a step looks at calibration inputs."""
+        measured = self.equalisation or self.absorption or self.rounding == "adaptive"
+        return self.activations != "float" or measured or self.bias_correction == "empirical"
+
+    def without_inputs(self) -> Recipe:
+        """The steps that need no inputs, for a model whose activations stay float."""
+        return replace(
+            self, equalisation=False, absorption=False, rounding="nearest", bias_correction="analytic"
+        )
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys; equal recipes give equal text."""

@@ -24,6 +24,7 @@ def write(program: ExportedProgram, contract: Contract, precision: Precision, pa
     from mobiledeploy.converters.tflite.borders import promise_dtypes
     from mobiledeploy.converters.tflite.flatbuffer import MAX_BYTES, serialise, size_of_constants
     from mobiledeploy.converters.tflite.half import store_half
+    from mobiledeploy.converters.tflite.int8_weights import use_dynamic_kernels, widen_weights
     from mobiledeploy.converters.tflite.integer import is_quantized, to_integer
     from mobiledeploy.converters.tflite.lower import lower
     from mobiledeploy.converters.tflite.metadata import append_labels, model_metadata
@@ -36,6 +37,10 @@ def write(program: ExportedProgram, contract: Contract, precision: Precision, pa
         promise_dtypes(graph, contract)
     elif precision == "fp16":
         store_half(graph)
+    elif precision == "int8-dynamic":
+        use_dynamic_kernels(graph)
+    elif precision == "int8-weights":
+        widen_weights(graph)
     name = contract.provenance.model or "model"
     if size_of_constants(graph) >= MAX_BYTES:
         raise UnsupportedError("its weights exceed the 2 GB of a TFLite file", where=name, hint="Use ONNX")

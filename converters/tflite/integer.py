@@ -13,14 +13,17 @@ _KEEPS_QUANTIZATION = frozenset(
     {"CONCATENATION", "GATHER", "MAX_POOL_2D", "PAD", "REDUCE_MAX", "RESHAPE", "REVERSE_V2", "SLICE", "SPLIT",
      "STRIDED_SLICE", "TILE", "TRANSPOSE", "BROADCAST_TO", "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"}
 )  # fmt: skip
-# TFLite's kernels know these results in one quantization only.
+# TFLite's kernels know these results in one quantization per dtype only.
 _FIXED = {
-    "LOGISTIC": Quantization("int8", (1 / 256,), -128),
-    "SOFTMAX": Quantization("int8", (1 / 256,), -128),
-    "TANH": Quantization("int8", (1 / 128,), 0),
+    ("LOGISTIC", "int8"): Quantization("int8", (1 / 256,), -128),
+    ("SOFTMAX", "int8"): Quantization("int8", (1 / 256,), -128),
+    ("TANH", "int8"): Quantization("int8", (1 / 128,), 0),
+    ("LOGISTIC", "int16"): Quantization("int16", (1 / 32768,), 0),
+    ("SOFTMAX", "int16"): Quantization("int16", (1 / 32768,), 0),
+    ("TANH", "int16"): Quantization("int16", (1 / 32768,), 0),
 }
 # Operator -> place of its weights, place of its bias, axis of the output channels in the weights.
-_LAYERS = {
+LAYERS = {
     "CONV_2D": (1, 2, 0),
     "DEPTHWISE_CONV_2D": (1, 2, 3),
     "FULLY_CONNECTED": (1, 2, 0),
@@ -58,8 +61,8 @@ def _spread(graph: Graph) -> None:
             if out.quantization is None and out.dtype == "float32":
                 if op.kind in _KEEPS_QUANTIZATION:
                     out.quantization = data.quantization
-                elif op.kind in _FIXED:
-                    out.quantization = _FIXED[op.kind]
+                else:
+                    out.quantization = _FIXED.get((op.kind, data.quantization.dtype))
 
 
 class _Borders:
@@ -84,7 +87,7 @@ class _Borders:
         weights = _stored_weights(op)
         op.inputs = [self._real(x) for x in op.inputs]
         if weights is not None:
-            op.inputs[_LAYERS[op.kind][0]] = weights
+            op.inputs[LAYERS[op.kind][0]] = weights
         written = []
         for place, out in enumerate(op.outputs):
             if out.quantization is not None:
@@ -107,28 +110,34 @@ class _Borders:
 
 
 def _stored_weights(op: Operator) -> Tensor | None:
-    """Weights that stay int8 in a FULLY_CONNECTED on reals, which runtimes widen or quantize beside."""
-    if op.kind != "FULLY_CONNECTED":
+    """Weights that stay int8 in a layer on reals, whose kernel quantizes its input as it runs."""
+    if op.kind not in {"FULLY_CONNECTED", "CONV_2D"}:
         return None
     weights = op.inputs[1]
     if weights is None or weights.data is None or weights.quantization is None:
         return None
-    return _stored(weights, _along(weights.quantization, 0))
+    return stored(weights, along(weights.quantization, 0))
 
 
-def _along(quantization: Quantization, axis: int) -> Quantization:
-    return replace(quantization, axis=axis) if len(quantization.scales) > 1 else quantization
+def along(quantization: Quantization | None, axis: int) -> Quantization | None:
+    """The same, with its scales along an axis if there are several."""
+    if quantization is None or len(quantization.scales) == 1:
+        return quantization
+    return replace(quantization, axis=axis)
 
 
 def _stored_constants(op: Operator) -> list[Tensor | None]:
     """The operator's inputs with its constants of reals as integers."""
-    weight_place, bias_place, axis = _LAYERS.get(op.kind, (-1, -1, 0))
+    weight_place, bias_place, axis = LAYERS.get(op.kind, (-1, -1, 0))
     inputs = list(op.inputs)
+    dtype = next(
+        x.quantization.dtype for x in op.inputs if x is not None and x.data is None and x.quantization
+    )
     for place, tensor in enumerate(op.inputs):
         if tensor is None or tensor.data is None or tensor.dtype != "float32" or place == bias_place:
             continue
-        known = tensor.quantization or _symmetric(tensor.data)
-        inputs[place] = _stored(tensor, _along(known, axis) if place == weight_place else known)
+        known = tensor.quantization or _symmetric(tensor.data, dtype)
+        inputs[place] = stored(tensor, along(known, axis) if place == weight_place else known)
     data, weight = inputs[_data_place(op)], inputs[weight_place] if weight_place >= 0 else None
     bias = inputs[bias_place] if 0 <= bias_place < len(inputs) else None
     if bias is not None and weight is not None and data is not None:
@@ -141,23 +150,24 @@ def _data_place(op: Operator) -> int:
 
 
 def _stored_bias(bias: Tensor, data: Tensor, weight: Tensor) -> Tensor:
-    """int32 in units of input scale times weight scale, as the accumulators are."""
+    """In units of input scale times weight scale, as the accumulators are, and as wide as they."""
     if data.quantization is None or weight.quantization is None:
         raise ValueError(f"bias {bias.name} of a layer that is not quantized")
     scales = tuple(data.quantization.scales[0] * scale for scale in weight.quantization.scales)
     axis = 0 if len(scales) > 1 else None
-    return _stored(bias, Quantization("int32", scales, 0, axis))
+    dtype = "int64" if data.quantization.dtype == "int16" else "int32"
+    return stored(bias, Quantization(dtype, scales, 0, axis))
 
 
-def _symmetric(values: np.ndarray) -> Quantization:
+def _symmetric(values: np.ndarray, dtype: str) -> Quantization:
     """A constant that nobody quantized: its largest value at the last code."""
-    return Quantization("int8", (float(np.abs(values).max(initial=0.0)) / 127 or 1.0,))
+    return Quantization(dtype, (float(np.abs(values).max(initial=0.0)) / np.iinfo(dtype).max or 1.0,))
 
 
-def _stored(tensor: Tensor, quantization: Quantization) -> Tensor:
+def stored(tensor: Tensor, quantization: Quantization | None) -> Tensor:
     """A constant of reals as codes."""
-    if tensor.data is None:
-        raise ValueError(f"{tensor.name} is no constant")
+    if tensor.data is None or quantization is None:
+        raise ValueError(f"{tensor.name} is no constant that is quantized")
     scales = np.asarray(quantization.scales, dtype=np.float64)
     if quantization.axis is not None:
         shape = [1] * tensor.data.ndim

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -10,7 +11,15 @@ import typer
 from mobiledeploy.contract import TARGETS, InputDtype, Precision, Target
 from mobiledeploy.deploy.collector import collector_paused
 from mobiledeploy.deploy.commands.inspect import to_data
-from mobiledeploy.deploy.commands.options import Images, Resolution, Weights, Width, comparison_images
+from mobiledeploy.deploy.commands.options import (
+    Images,
+    RecipeOption,
+    Resolution,
+    Weights,
+    Width,
+    comparison_images,
+    read_recipe,
+)
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
 from mobiledeploy.deploy.progress import announcer
 from mobiledeploy.deploy.stages import Stages
@@ -19,7 +28,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from mobiledeploy.deploy.conversion import Conversion
+    from mobiledeploy.quantize import QuantizationWarning
 
+# Places that a summary of warnings names.
+NAMED = 3
 EXAMPLE = "mobiledeploy convert mobilenet_v2 --target tflite --target onnx -o build"
 
 
@@ -50,7 +62,12 @@ def convert(
         ),
     ] = None,
     precision: Annotated[
-        Precision, typer.Option("--precision", help="fp16 halves the weights; int8 wants --calibration.")
+        Precision,
+        typer.Option(
+            "--precision",
+            help="fp16 halves the weights; int8 and int16x8 (16-bit activations) want --calibration; "
+            "int8-dynamic and int8-weights quantize weights alone.",
+        ),
     ] = "fp32",
     weights: Weights = None,
     width: Width = None,
@@ -59,17 +76,22 @@ def convert(
         InputDtype | None,
         typer.Option(
             "--input-dtype",
-            help="uint8: the file takes raw pixels and normalises inside; of an int8 TFLite file: its codes.",
+            help="uint8: the file takes raw pixels and normalises inside; of a quantized TFLite file: codes.",
         ),
     ] = None,
     output_dtype: Annotated[
         InputDtype | None,
-        typer.Option("--output-dtype", help="Of an int8 file; float32 keeps the last result in float."),
+        typer.Option("--output-dtype", help="Of a quantized file; float32 keeps the last result in float."),
     ] = None,
     calibration: Annotated[
-        Path | None,
-        typer.Option("--calibration", metavar="DIR", help="Images that show int8 the activations' ranges."),
+        str | None,
+        typer.Option(
+            "--calibration",
+            metavar="DIR|none",
+            help="Images that show the quantizer the activations; none: batch norm statistics do.",
+        ),
     ] = None,
+    recipe: RecipeOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Folder, or the name of the one file."),
@@ -103,6 +125,7 @@ def convert(
             input_dtype=input_dtype,
             output_dtype=output_dtype,
             calibration=calibration,
+            recipe=read_recipe(recipe),
             output=output,
             images=chosen,
             verify=verify,
@@ -124,7 +147,19 @@ def _to_data(conversion: Conversion) -> dict[str, object]:
         **to_data(conversion.artifact),
         "verification": report.to_json() if report else None,
         "golden": str(conversion.golden) if conversion.golden else None,
+        "warnings": [asdict(warning) for warning in conversion.warnings],
     }
+
+
+def summarise(warnings: tuple[QuantizationWarning, ...]) -> list[tuple[str, str]]:
+    """One row per kind of warning: the places, the first three by name, and what the first one says."""
+    rows = []
+    for name in dict.fromkeys(warning.name for warning in warnings):
+        alike = [warning for warning in warnings if warning.name == name]
+        places = ", ".join(warning.where for warning in alike[:NAMED])
+        more = f" and {len(alike) - NAMED} more" if len(alike) > NAMED else ""
+        rows.append((name, f"{places}{more}: {alike[0].message}"))
+    return rows
 
 
 def _render(weights: str, conversions: tuple[Conversion, ...], stages: Stages) -> RenderableType:
@@ -140,8 +175,9 @@ def _render(weights: str, conversions: tuple[Conversion, ...], stages: Stages) -
             worst = max(report.outputs, key=lambda output: output.max_difference)
             verdict = f"{worst.max_difference:.1e} ({worst.tolerance:.1e})"
         rows.append((str(artifact.path), size(artifact.size), artifact.census.arithmetic, verdict))
+    found = summarise(conversions[0].warnings)
     timing = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stages.seconds)
     return Group(
         columns(("file", "size", "arithmetic", "difference (allowed)"), rows),
-        pairs([("weights", weights), ("time", timing)]),
+        pairs([("weights", weights), ("time", timing), *found]),
     )

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from mobiledeploy.errors import InputError
+
+if TYPE_CHECKING:
+    from mobiledeploy.quantize import Recipe
 
 Weights = Annotated[
     str | None,
@@ -23,7 +28,30 @@ Images = Annotated[
     Path | None,
     typer.Option("--images", metavar="DIR", help="Compare on images from this folder too."),
 ]
+RecipeOption = Annotated[
+    Path | None,
+    typer.Option("--recipe", metavar="JSON", help="How to quantize; fields left out have their defaults."),
+]
 MAX_IMAGES = 16
+
+
+def read_recipe(file: Path | None) -> Recipe | None:
+    """The recipe in a file; None for no file.
+
+    Raises:
+        InputError: the file is not there, or holds no recipe.
+    """
+    if file is None:
+        return None
+    from mobiledeploy.quantize import Recipe
+
+    try:
+        return Recipe.from_json(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise InputError(
+            f"the recipe cannot be read ({reason})", where=str(file), hint="Check the path"
+        ) from error
 
 
 def comparison_images(folder: Path | None) -> tuple[Path, ...]:

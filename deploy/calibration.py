@@ -1,0 +1,141 @@
+"""Calibration inputs, and what the contract says of them: images, or batch norm statistics."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mobiledeploy.contract import Preprocessing, TensorSpec
+from mobiledeploy.deploy.samples import Sample, image_samples, one_thread, seeded_samples
+from mobiledeploy.errors import InputError
+from mobiledeploy.images import find_images, load_image
+from mobiledeploy.source import SourceModel
+
+if TYPE_CHECKING:
+    import torch
+    from torch.export import ExportedProgram
+
+# What --calibration says instead of a folder to take batch norm statistics.
+NO_DATA = "none"
+# More calibrate no better; fewer than this cannot show an activation's range.
+MOST_IMAGES, FEWEST_IMAGES = 100, 10
+# Inputs on which the files are compared with their source.
+COMPARED = 16
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A stream of inputs that show a quantizer the model's activations.
+
+    Attributes:
+        inputs: as the program takes them, batch 1; read once.
+        said: what the contract says of them.
+        compared: some of them, to compare files with their source on.
+        images: how many of ``compared`` are real images.
+    """
+
+    inputs: Iterable[tuple[torch.Tensor, ...]]
+    said: str
+    compared: tuple[Sample, ...]
+    images: int
+
+
+def calibration_for(
+    source: SourceModel, program: ExportedProgram, asked: str | Path | None, progress: Progress | None = None
+) -> Calibration:
+    """Images of a folder, inputs made from batch norm statistics (``none``), or nothing (None).
+
+    Args:
+        source: what is quantized; says how an image becomes an input.
+        program: the same, exported.
+        asked: as ``--calibration`` was given.
+        progress: called as ``progress(done, total)`` where it takes long.
+
+    Raises:
+        InputError: too few images or unreadable ones, a source that takes no image or does not say how
+            to prepare it, or no batch norm statistics.
+    """
+    if asked is None:
+        return Calibration((), "", tuple(seeded_samples(source)), 0)
+    rule = _rule(source)
+    if str(asked) == NO_DATA:
+        return _from_statistics(source, program, rule, progress)
+    chosen = choose_images(Path(asked))
+    said = f"{len(chosen)} images, {_digest(chosen)}"
+    compared = tuple(image_samples(source, chosen[:COMPARED]))
+    return Calibration(image_inputs(source, chosen), said, compared, len(compared))
+
+
+def choose_images(folder: Path) -> tuple[Path, ...]:
+    """Up to 100 images, evenly spread over a folder.
+
+    Raises:
+        InputError: fewer than 10.
+    """
+    found = find_images(folder)
+    if len(found) < FEWEST_IMAGES:
+        raise InputError(
+            f"{len(found)} calibration images are too few",
+            where=str(folder),
+            hint=f"Give {FEWEST_IMAGES} or more; {MOST_IMAGES} are used",
+        )
+    return found[:: max(1, len(found) // MOST_IMAGES)][:MOST_IMAGES]
+
+
+def image_inputs(source: SourceModel, images: Iterable[Path]) -> Iterator[tuple[torch.Tensor]]:
+    """One image at a time, as the model takes it."""
+    import torch
+
+    from mobiledeploy.preprocessing import to_input
+
+    rule = _rule(source)
+    spec = TensorSpec("image", tuple(source.example_input[0].shape), "float32", "NCHW", "image")
+    for path in images:
+        yield (torch.from_numpy(to_input(load_image(path), rule, spec)),)
+
+
+def _rule(source: SourceModel) -> Preprocessing:
+    if source.preprocessing is None or len(source.example_input) != 1:
+        raise InputError(
+            "the model does not take one image, or does not say how to prepare it",
+            where=source.provenance.model,
+            hint="Give preprocessing; only images can calibrate",
+        )
+    return source.preprocessing
+
+
+def _from_statistics(
+    source: SourceModel, program: ExportedProgram, rule: Preprocessing, progress: Progress | None
+) -> Calibration:
+    import torch
+
+    from mobiledeploy.quantize.synthesis import synthesise
+
+    pairs = list(zip(rule.mean, rule.std, strict=True))
+    low, high = (torch.tensor([(pixel - mean) / std for mean, std in pairs]) for pixel in (0, 255))
+    classes = 0
+    if source.task == "image-classification":
+        classes = int(_first_output(program).shape[-1])
+    with one_thread():
+        inputs = synthesise(program, (low, high), classes=classes, progress=progress)
+    compared = tuple(tuple(tensor.numpy() for tensor in each) for each in inputs[:COMPARED])
+    return Calibration(inputs, f"no data: {len(inputs)} inputs from batch norm statistics", compared, 0)
+
+
+def _first_output(program: ExportedProgram) -> torch.Tensor:
+    nodes = {node.name: node for node in program.graph.nodes}
+    first: torch.Tensor = nodes[program.graph_signature.user_outputs[0]].meta["val"]
+    return first
+
+
+def _digest(images: tuple[Path, ...]) -> str:
+    """sha256 over the images' own, in order."""
+    whole = hashlib.sha256()
+    for path in images:
+        whole.update(hashlib.sha256(path.read_bytes()).digest())
+    return f"sha256 {whole.hexdigest()}"
