@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -64,7 +64,7 @@ def run_in_shell(link: Link, argv: Sequence[str], timeout: float) -> Completed:
     if heard.exit_code is not None:
         return Completed(heard.exit_code, heard.stdout, heard.stderr, finished.dropped)
     if finished.exit_code is not None:
-        raise _as_lost(link.explain(finished.stderr.decode(errors="replace")), heard)
+        raise _cut_off(link, finished.stderr.decode(errors="replace"), heard)
     if not _stop(link, token, heard.group):
         raise DeviceLost(
             f"no answer within {timeout:g} s, nor to the order to stop",
@@ -144,11 +144,17 @@ def _text(raw: bytes) -> str:
     return raw.decode(errors="backslashreplace")
 
 
-def _as_lost(error: DeviceError, heard: _Heard) -> DeviceError:
-    if not isinstance(error, DeviceLost):
-        return error
+def _cut_off(link: Link, complaint: str, heard: _Heard) -> DeviceError:
+    if heard.group is None:
+        return link.explain(complaint)
+    # The command began, so most of this is its own standard error: only the end can be the program's.
+    error = link.explain((complaint.strip().splitlines() or [""])[-1])
     return DeviceLost(
-        error.what, where=error.where, hint=error.hint, stdout=heard.stdout, stderr=heard.stderr
+        error.what if isinstance(error, DeviceLost) else "the device was lost",
+        where=error.where,
+        hint=error.hint if isinstance(error, DeviceLost) else "Check its cable or network",
+        stdout=heard.stdout,
+        stderr=heard.stderr,
     )
 
 
@@ -174,6 +180,3 @@ def _stop(link: Link, token: str, group: int | None) -> bool:
         link.shell("exec sh -s"), STOP_TIMEOUT, feed=script.encode(), environment=link.environment
     )
     return token.encode() in finished.stdout
-
-
-Runner = Callable[[Sequence[str], float], Completed]

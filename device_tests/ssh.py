@@ -32,6 +32,8 @@ from mobiledeploy.errors import EnvironmentProblem, InputError
 
 ANSWER_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 5.0
+# A host that comes back may never answer what was sent to it before.
+ATTEMPT_TIMEOUT = 10.0
 PAUSE = 0.5
 # A connection left behind by a process that was killed ends itself after so many idle seconds.
 IDLE = 600
@@ -118,7 +120,7 @@ class SshTransport:
         while True:
             self._hang_up()
             try:
-                return self._dial(max(1.0, deadline - time.monotonic()))
+                return self._dial(max(1.0, min(ATTEMPT_TIMEOUT, deadline - time.monotonic())))
             except DeviceLost:
                 if time.monotonic() + PAUSE >= deadline:
                     raise

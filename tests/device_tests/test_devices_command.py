@@ -180,9 +180,8 @@ def test_the_board_by_name(
     )
     assert verdicts["hardware"] == "warn"
     assert code == (8 if "fail" in verdicts.values() else 0)
-    Path("devices.toml").write_text(
-        Path("devices.toml").read_text().replace('folder = "/tmp', 'folder = "/proc')
-    )
+    text = Path("devices.toml").read_text()
+    Path("devices.toml").write_text(text.replace('folder = "/tmp', 'folder = "/proc'))
     code, data = ask(capsys, "doctor", "board")
     (folder,) = [item for item in data["checks"] if item["name"] == "folder"]
     assert code == 8

@@ -57,17 +57,37 @@ fetch_kernel() {
     done
     mkdir -p "$work/kernel"
     dpkg-deb --fsys-tarfile "$work"/linux-image-*.deb | tar -C "$work/kernel" -xf - "${wanted[@]}"
-    mv "$work"/kernel/boot/vmlinuz* "$folder/vmlinuz.new"
+    mv "$work"/kernel/boot/vmlinuz* "$work/base/vmlinuz"
+    mkdir "$work/base/modules"
+    find "$work/kernel" -name '*.ko' -exec mv {} "$work/base/modules/" \;
+}
+
+fetch_root() {
+    mmdebstrap --quiet --arch=arm64 --variant=extract --format=directory \
+        --include="$(IFS=, && echo "${GUEST_PACKAGES[*]}")" \
+        --dpkgopt='path-exclude=/usr/share/*' --dpkgopt='path-include=/usr/share/base-passwd/*' \
+        "$GUEST_SUITE" "$work/base/root" "deb [signed-by=$keyring] $site $GUEST_SUITE main"
+}
+
+# What comes from package servers is kept, so that a change of the rest takes seconds.
+fetch_base() {
+    local kept
+    kept=$folder/base-$(printf '%s\n' "$KERNEL_SUITE" "$GUEST_SUITE" "${GUEST_PACKAGES[@]}" "${MODULES[@]}" | sha256sum | head -c 12).tar.zst
+    if [[ ! -e $kept ]]; then
+        mkdir "$work/base"
+        fetch_kernel
+        fetch_root
+        tar -C "$work" -cf - base | zstd -q -f -T0 -3 -o "$kept.new"
+        mv "$kept.new" "$kept"
+        rm -rf "$work/base"
+    fi
+    tar -C "$work" --zstd -xf "$kept"
 }
 
 fill_root() {
     local root=$1 bin=$1/usr/bin
-    mmdebstrap --quiet --arch=arm64 --variant=extract --format=directory \
-        --include="$(IFS=, && echo "${GUEST_PACKAGES[*]}")" \
-        --dpkgopt='path-exclude=/usr/share/*' --dpkgopt='path-include=/usr/share/base-passwd/*' \
-        "$GUEST_SUITE" "$root" "deb [signed-by=$keyring] $site $GUEST_SUITE main"
     mkdir -p "$root"/{data/local/tmp,system/bin,sdcard,proc,sys,dev,run,tmp,root/.ssh,etc/dropbear,modules}
-    find "$work/kernel" -name '*.ko' -exec cp {} "$root/modules/" \;
+    mv "$work"/base/modules/*.ko "$root/modules/"
     rm -rf "$root"/usr/share/{doc,locale,man,perl*} "$root"/usr/lib/python3*
 
     sed 's#^root:.*#root:x:0:0:root:/root:/bin/sh#' "$root/usr/share/base-passwd/passwd.master" >"$root/etc/passwd"
@@ -101,10 +121,10 @@ mkdir -p "$folder"
 rm -rf "$work"
 mkdir "$work"
 trap 'rm -rf "$work"' EXIT
-fetch_kernel
-fill_root "$work/root"
-add_keys "$work/root"
-(cd "$work/root" && find . -print0 | cpio --null --create --format=newc --quiet | zstd -q -f -T0 -3 -o "$folder/rootfs.new")
-mv "$folder/vmlinuz.new" "$folder/vmlinuz"
+fetch_base
+fill_root "$work/base/root"
+add_keys "$work/base/root"
+(cd "$work/base/root" && find . -print0 | cpio --null --create --format=newc --quiet | zstd -q -f -T0 -3 -o "$folder/rootfs.new")
+mv "$work/base/vmlinuz" "$folder/vmlinuz"
 # Last, so that an image that is there is whole.
 mv "$folder/rootfs.new" "$folder/rootfs.zst"
