@@ -233,6 +233,7 @@ def _make(item: Peer, given: Path, images: Path, result: Path) -> None:
     if done.returncode or not partial.exists():
         raise PeerError((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
     partial.rename(result)
+    partial.with_name(f"{partial.name}.prepared").unlink(missing_ok=True)
 
 
 def peer_input(item: Peer, model: str, source: Any) -> Path:
