@@ -118,6 +118,9 @@ add_keys() {
 install_host_packages
 readonly site=$(mirror) keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 mkdir -p "$folder"
+# One at a time in a folder.
+exec {lock}>"$folder/.lock"
+flock "$lock"
 rm -rf "$work"
 mkdir "$work"
 trap 'rm -rf "$work"' EXIT
