@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from mobiledeploy.quantize.graph import CLIPS
+from mobiledeploy.quantize.graph import CLIPS, source
 from mobiledeploy.source import OUTPUT_MOMENTS
 
 # Points of equal probability that stand for a normal distribution; more change the third digit.
@@ -32,7 +32,6 @@ _AVERAGES = frozenset(
         "aten.avg_pool2d.default",
         "aten.mean.dim",
         "aten.flatten.using_ints",
-        "aten.max_pool2d.default",
         "aten.pad.default",
         "aten.constant_pad_nd.default",
     }
@@ -97,9 +96,12 @@ def _unchanged(node: Node, given: list[Moments]) -> Moments | None:
 
 def _keeps_channels(node: Node) -> bool:
     """Flattening one pixel per channel does, flattening a map does not."""
-    before, after = node.all_input_nodes[0].meta.get("val"), node.meta.get("val")
-    if node.op == "call_module" or before is None or after is None:
-        return node.op == "call_module"
+    if node.op == "call_module":
+        return True
+    # An observer in between has no shape.
+    before, after = source(node.all_input_nodes[0]).meta.get("val"), node.meta.get("val")
+    if before is None or after is None:
+        return False
     return after.dim() > 1 and bool(before.shape[1] == after.shape[1])
 
 
@@ -113,16 +115,17 @@ def _of_function(node: Node, given: list[Moments]) -> Moments | None:
     return Moments(values.mean(0), values.std(0, correction=0))
 
 
-def _sum(_: Node, given: list[Moments]) -> Moments | None:
-    return _joined(given, operator.add)
+def _sum(node: Node, given: list[Moments]) -> Moments | None:
+    return _joined(node, given, operator.add)
 
 
-def _difference(_: Node, given: list[Moments]) -> Moments | None:
-    return _joined(given, operator.sub)
+def _difference(node: Node, given: list[Moments]) -> Moments | None:
+    return _joined(node, given, operator.sub)
 
 
-def _joined(given: list[Moments], join: Callable[[Any, Any], Any]) -> Moments | None:
-    if len(given) != 2 or len(given[0].mean) != len(given[1].mean):
+def _joined(node: Node, given: list[Moments], join: Callable[[Any, Any], Any]) -> Moments | None:
+    """Of operands as they are; one with a factor (``alpha``) says nothing."""
+    if node.kwargs or len(given) != 2 or len(given[0].mean) != len(given[1].mean):
         return None
     first, second = given
     deviation = torch.sqrt(first.deviation**2 + second.deviation**2)
@@ -142,7 +145,11 @@ def _concatenation(node: Node, given: list[Moments]) -> Moments | None:
     axis = node.args[1] if len(node.args) > 1 else 0
     if len(given) != len(node.all_input_nodes) or axis != 1:
         return None
-    return Moments(torch.cat([item.mean for item in given]), torch.cat([item.deviation for item in given]))
+    of = dict(zip(node.all_input_nodes, given, strict=True))
+    # An operand that comes twice is one input node.
+    operands: Any = node.args[0]
+    parts = [of[item] for item in operands]
+    return Moments(torch.cat([item.mean for item in parts]), torch.cat([item.deviation for item in parts]))
 
 
 _ARITHMETIC: dict[str, _Rule] = {
