@@ -171,12 +171,13 @@ def _mend(fault: str, machine: Machine) -> None:
 
 @pytest.fixture(params=["adb", "ssh"])
 def fragile_transport(request: pytest.FixtureRequest, fragile: Machine) -> Iterator[Transport]:
+    fragile.restore()
     if request.param == "adb":
         request.getfixturevalue("adb_client")
         opened: Transport = AdbTransport(fragile.serial)
     else:
         opened = SshTransport("lab", config=fragile.ssh_config)
-    opened.reconnect()
+    opened.reconnect(60)
     yield opened
     opened.close()
 
@@ -186,12 +187,20 @@ def fragile_transport(request: pytest.FixtureRequest, fragile: Machine) -> Itera
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("fault", ["hang", "kill"])
 def test_a_device_lost_in_mid_run(fragile_transport: Transport, fragile: Machine, fault: str) -> None:
-    timer = threading.Timer(2.0, _hang_or_kill, (fault, fragile))
-    timer.start()
+    word = os.urandom(8).hex()
+
+    def spoil() -> None:
+        fragile.wait_for_console(word)
+        _hang_or_kill(fault, fragile)
+
+    spoiler = threading.Thread(target=spoil)
+    spoiler.start()
+    script = f"echo begun; sleep 1; echo {word} >/dev/ttyAMA0; sleep 60; echo done"
     began = time.monotonic()
     with pytest.raises(DeviceLost) as caught:
-        fragile_transport.run(["sh", "-c", "echo begun; sleep 60; echo done"], 8)
-    assert time.monotonic() - began < 20
+        fragile_transport.run(["sh", "-c", script], 15)
+    assert time.monotonic() - began < 27
+    spoiler.join()
     assert caught.value.stdout == "begun\n"
     assert fragile_transport.name in str(caught.value)
     with pytest.raises(DeviceLost):
@@ -218,6 +227,7 @@ def test_a_device_lost_in_mid_push(
     with pytest.raises(DeviceLost):
         fragile_transport.push(large, f"{PHONE_FOLDER}/file", timeout=8)
     assert time.monotonic() - began < 30
+    timer.join()
     _mend(fault, fragile)
     fragile_transport.reconnect(60)
     kept = "the old one" if fault == "hang" else ""

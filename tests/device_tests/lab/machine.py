@@ -109,6 +109,20 @@ class Machine:
         """After ``hang``."""
         self._signal(signal.SIGCONT)
 
+    def restore(self) -> None:
+        """Whatever a test has left of it, it runs now."""
+        if self._process is not None:
+            self.wake()
+            if self._wait_until_up(20.0):
+                return
+        self.reboot()
+
+    def wait_for_console(self, word: str, timeout: float = 30.0) -> None:
+        """Until a command on the machine has written a word to ``/dev/ttyAMA0``, or the time is over."""
+        deadline = time.monotonic() + timeout
+        while word not in self._log("serial.log") and time.monotonic() < deadline:
+            time.sleep(0.1)
+
     def kill(self) -> None:
         """As if the battery were pulled out."""
         if self._process is not None:
@@ -142,9 +156,9 @@ class Machine:
                 start_new_session=True,
             )
 
-    def _wait_until_up(self) -> bool:
+    def _wait_until_up(self, timeout: float = BOOT_TIMEOUT) -> bool:
         assert self._process is not None
-        deadline = time.monotonic() + BOOT_TIMEOUT
+        deadline = time.monotonic() + timeout
         while time.monotonic() < deadline and self._process.poll() is None:
             # adbd starts before the ssh server, which is the last to come up.
             scan = ["ssh-keyscan", "-T", "2", "-t", "ed25519", "-p", str(self.ssh_port), "127.0.0.1"]
