@@ -29,11 +29,35 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
+class ImageInputs:
+    """Images as the model takes them, decoded one at a time each time they are read."""
+
+    source: SourceModel
+    images: tuple[Path, ...]
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor]]:
+        """(1, channels, height, width) each.
+
+        Raises:
+            InputError: an image cannot be read, or the model takes none.
+        """
+        import torch
+
+        from mobiledeploy.preprocessing import to_input
+
+        rule = _rule(self.source)
+        shape = tuple(self.source.example_input[0].shape)
+        spec = TensorSpec("image", shape, "float32", "NCHW", "image")
+        for path in self.images:
+            yield (torch.from_numpy(to_input(load_image(path), rule, spec)),)
+
+
+@dataclass(frozen=True)
 class Calibration:
-    """A stream of inputs that show a quantizer the model's activations.
+    """Inputs that show a quantizer the model's activations.
 
     Attributes:
-        inputs: as the program takes them, batch 1; read once.
+        inputs: as the program takes them, batch 1.
         said: what the contract says of them.
         compared: some of them, to compare files with their source on.
         images: how many of ``compared`` are real images.
@@ -68,7 +92,7 @@ def calibration_for(
     chosen = choose_images(Path(asked))
     said = f"{len(chosen)} images, {_digest(chosen)}"
     compared = tuple(image_samples(source, chosen[:COMPARED]))
-    return Calibration(image_inputs(source, chosen), said, compared, len(compared))
+    return Calibration(ImageInputs(source, chosen), said, compared, len(compared))
 
 
 def choose_images(folder: Path) -> tuple[Path, ...]:
@@ -85,18 +109,6 @@ def choose_images(folder: Path) -> tuple[Path, ...]:
             hint=f"Give {FEWEST_IMAGES} or more; {MOST_IMAGES} are used",
         )
     return found[:: max(1, len(found) // MOST_IMAGES)][:MOST_IMAGES]
-
-
-def image_inputs(source: SourceModel, images: Iterable[Path]) -> Iterator[tuple[torch.Tensor]]:
-    """One image at a time, as the model takes it."""
-    import torch
-
-    from mobiledeploy.preprocessing import to_input
-
-    rule = _rule(source)
-    spec = TensorSpec("image", tuple(source.example_input[0].shape), "float32", "NCHW", "image")
-    for path in images:
-        yield (torch.from_numpy(to_input(load_image(path), rule, spec)),)
 
 
 def _rule(source: SourceModel) -> Preprocessing:

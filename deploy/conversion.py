@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import TARGETS, InputDtype, Precision, Preprocessing, Target, Task
+from mobiledeploy.deploy.budget import Budget, keep_within
 from mobiledeploy.deploy.comparison import VerificationReport
 from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
 from mobiledeploy.deploy.samples import Reference, take_reference
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
+    from mobiledeploy.deploy.quantization import QuantizedProgram
     from mobiledeploy.quantize import QuantizationWarning, Recipe
 
 
@@ -36,12 +38,14 @@ class Conversion:
         verification: how it compares with its source; None if that was not asked for.
         golden: file with golden inputs and outputs, if asked for.
         warnings: what quantization found unusual about layers and calibration inputs.
+        budget: which layers were kept in float, if a largest drop was asked for.
     """
 
     artifact: Artifact
     verification: VerificationReport | None
     golden: Path | None
     warnings: tuple[QuantizationWarning, ...] = ()
+    budget: Budget | None = None
 
 
 def convert(
@@ -53,6 +57,9 @@ def convert(
     output_dtype: InputDtype | None = None,
     calibration: str | Path | None = None,
     recipe: Recipe | None = None,
+    max_drop: float | None = None,
+    drop_images: str | Path | None = None,
+    drop_labels: str | Path | None = None,
     weights: str | Path | None = None,
     width: float | None = None,
     resolution: int | None = None,
@@ -80,6 +87,11 @@ def convert(
         calibration: folder of images that show the quantizer the model's activations, or ``none`` to
             take batch norm statistics instead; ``int8`` and ``int16x8`` want one of the two.
         recipe: how to quantize; None: the default recipe.
+        max_drop: largest loss of top-1 in percentage points: the layers that cost most stay float until
+            the file's loss on ``drop_images`` is within it.
+        drop_images: labelled images for ``max_drop``, one folder per class or any folder with
+            ``drop_labels``; None: the calibration images, with the float file's predictions for labels.
+        drop_labels: CSV of file names and class indices.
         weights: state dict for a reference, or ``random``.
         width: width multiplier of a reference that has one.
         resolution: input height and width of a reference, pixels.
@@ -119,6 +131,9 @@ def convert(
         output_dtype=output_dtype,
         calibration=calibration,
         recipe=recipe,
+        max_drop=max_drop,
+        drop_images=drop_images,
+        drop_labels=drop_labels,
         output=output,
         images=images,
         verify=verify,
@@ -136,6 +151,9 @@ def convert_all(
     output_dtype: InputDtype | None = None,
     calibration: str | Path | None = None,
     recipe: Recipe | None = None,
+    max_drop: float | None = None,
+    drop_images: str | Path | None = None,
+    drop_labels: str | Path | None = None,
     output: str | Path | None = None,
     images: Sequence[str | Path] = (),
     verify: bool = True,
@@ -148,7 +166,8 @@ def convert_all(
         source: what to convert.
         targets: one file each.
         name: stem of the files where ``output`` is a folder.
-        precision, input_dtype, output_dtype, calibration, recipe, output, images, verify: as for ``convert``.
+        precision, input_dtype, output_dtype, calibration, recipe, max_drop, drop_images, drop_labels,
+            output, images, verify: as for ``convert``; a drop is measured on the first target's file.
         golden: write golden inputs and outputs beside each file.
         stages: stages to time and announce.
 
@@ -163,6 +182,9 @@ def convert_all(
     stages = stages or Stages()
     wanted = Wanted(precision, input_dtype, output_dtype)
     wanted.check(targets, calibration is not None, recipe is not None)
+    shown = None
+    if max_drop is not None:
+        shown = wanted.budget_images(max_drop, source, drop_images, drop_labels, calibration)
     finals = plan_outputs(tuple(dict.fromkeys(targets)), name + wanted.suffix, output)
     with needs("torch"):
         from mobiledeploy.converters.export import export
@@ -176,14 +198,23 @@ def convert_all(
             program = round_to_half(program, source.preprocessing)
     reference: Reference | None = None
     warnings: tuple[QuantizationWarning, ...] = ()
+    budget: Budget | None = None
     if wanted.is_quantized:
-        from mobiledeploy.deploy.quantization import quantize_program
+        from mobiledeploy.deploy.calibration import calibration_for
+        from mobiledeploy.deploy.quantization import Quantizer
 
         chosen = wanted.recipe(recipe, source, calibration is not None)
+        with stages.stage("calibrate", source.provenance.model), needs("torch"):
+            inputs = calibration_for(source, program, calibration, stages.progress("calibration inputs"))
+        quantizer = Quantizer(source, program, inputs, precision)
         with stages.stage("quantize", source.provenance.model), needs("torch"):
-            quantized = quantize_program(
-                source, program, calibration, chosen, precision, stages.progress("calibration inputs")
-            )
+            if shown is None or max_drop is None:
+                quantized = quantizer.quantize(chosen)
+            else:
+                writer = _ScratchWriter(source, program, targets[0], wanted)
+                quantized, budget = keep_within(
+                    max_drop, shown, chosen, quantizer=quantizer, write=writer, announce=stages.announce
+                )
         program, reference, warnings = quantized.program, quantized.reference, quantized.warnings
         source = replace(source, provenance=quantized.provenance)
     elif verify:
@@ -202,7 +233,32 @@ def convert_all(
         )
         for target, final in finals.items()
     )
-    return tuple(replace(conversion, warnings=warnings) for conversion in written)
+    return tuple(replace(conversion, warnings=warnings, budget=budget) for conversion in written)
+
+
+@dataclass(frozen=True)
+class _ScratchWriter:
+    """Writes files that are measured and thrown away."""
+
+    source: SourceModel
+    program: ExportedProgram
+    target: Target
+    wanted: Wanted
+
+    def __call__(self, quantized: QuantizedProgram | None, folder: Path) -> Path:
+        """Write a quantized program, or the float one, into a folder."""
+        from mobiledeploy.converters import write
+        from mobiledeploy.converters.describe import describe
+
+        program = quantized.program if quantized else self.program
+        contract = describe(self.source, program, self.target)
+        path = folder / f"model{FORMATS[self.target].suffix}"
+        with needs(self.target), writing(path):
+            if quantized:
+                write(self.target, program, self.wanted.promise(contract), self.wanted.precision, path)
+            else:
+                write(self.target, program, contract, "fp32", path)
+        return path
 
 
 def _convert_one(

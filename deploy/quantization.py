@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Precision, Provenance
-from mobiledeploy.deploy.calibration import NO_DATA, Progress, calibration_for
+from mobiledeploy.deploy.calibration import Calibration
 from mobiledeploy.deploy.samples import Reference, one_thread, reference_on, simulate
 from mobiledeploy.errors import VerificationError
 from mobiledeploy.source import SourceModel
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
     from torch.fx import Node
 
-    from mobiledeploy.quantize import QuantizationWarning, Recipe
+    from mobiledeploy.quantize import Diagnosis, QuantizationWarning, Recipe
 
 # A file may differ from PyTorch by this much more than PyTorch's own simulation of it.
 SLACK = 2.0
@@ -46,37 +45,55 @@ class QuantizedProgram:
     warnings: tuple[QuantizationWarning, ...]
 
 
-def quantize_program(
-    source: SourceModel,
-    program: ExportedProgram,
-    calibration: str | Path | None,
-    recipe: Recipe,
-    precision: Precision,
-    progress: Progress | None = None,
-) -> QuantizedProgram:
-    """Quantize a program and simulate the result.
+@dataclass(frozen=True)
+class Quantizer:
+    """Quantizes one program on one calibration, by any recipe.
 
-    Raises:
-        InputError: the calibration does not fit (see ``calibration_for``), or activations are not finite.
-        VerificationError: the quantized program hardly ever predicts what the float one does.
+    Attributes:
+        source: what is quantized.
+        program: the same, exported.
+        calibration: inputs that show its activations.
+        precision: of the files that will be written.
     """
-    from mobiledeploy.quantize import quantize
-    from mobiledeploy.quantize.dynamic import dynamic
 
-    chosen = calibration_for(source, program, calibration, progress)
-    with one_thread():
-        quantized = quantize(program, chosen.inputs, recipe)
-    reference = _in_range(reference_on(source, chosen.compared, chosen.images), quantized.program)
-    module = quantized.program.module()
-    simulated = simulate(dynamic(module) if precision == "int8-dynamic" else module, reference.samples)
-    if chosen.said:
-        _check_agreement(source, reference, simulated)
-    provenance = replace(source.provenance, recipe=recipe.to_json(), calibration=chosen.said)
-    measured = replace(reference, tolerances=_tolerances(reference, simulated))
-    found = quantized.report.warnings
-    if str(calibration) == NO_DATA:
-        found = tuple(warning for warning in found if warning.name != "few-inputs")
-    return QuantizedProgram(quantized.program, provenance, measured, found)
+    source: SourceModel
+    program: ExportedProgram
+    calibration: Calibration
+    precision: Precision
+
+    def quantize(self, recipe: Recipe) -> QuantizedProgram:
+        """Quantize and simulate.
+
+        Raises:
+            InputError: activations that are not finite, or a recipe that does not fit.
+            VerificationError: the quantized program hardly ever predicts what the float one does.
+        """
+        from mobiledeploy.quantize import quantize
+        from mobiledeploy.quantize.dynamic import dynamic
+
+        shown = self.calibration
+        with one_thread():
+            quantized = quantize(self.program, shown.inputs, recipe)
+        reference = _in_range(reference_on(self.source, shown.compared, shown.images), quantized.program)
+        module = quantized.program.module()
+        simulated = simulate(
+            dynamic(module) if self.precision == "int8-dynamic" else module, reference.samples
+        )
+        if shown.said:
+            _check_agreement(self.source, reference, simulated)
+        provenance = replace(self.source.provenance, recipe=recipe.to_json(), calibration=shown.said)
+        measured = replace(reference, tolerances=_tolerances(reference, simulated))
+        # Inputs made from statistics are few by design.
+        made = bool(shown.said) and not shown.images
+        found = [item for item in quantized.report.warnings if not (made and item.name == "few-inputs")]
+        return QuantizedProgram(quantized.program, provenance, measured, tuple(found))
+
+    def diagnose(self, recipe: Recipe) -> Diagnosis:
+        """What each layer costs under a recipe."""
+        from mobiledeploy.quantize import diagnose
+
+        with one_thread():
+            return diagnose(self.program, self.calibration.inputs, recipe)
 
 
 def _in_range(reference: Reference, program: ExportedProgram) -> Reference:

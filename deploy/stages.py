@@ -22,7 +22,7 @@ class Stages:
     """
 
     def __init__(self, announce: Callable[[str], None] = silent) -> None:
-        self._announce = announce
+        self.announce = announce
         self._seconds: dict[str, float] = {}
 
     @property
@@ -38,14 +38,14 @@ class Stages:
             nonlocal last
             if time.monotonic() - last >= INTERVAL:
                 last = time.monotonic()
-                self._announce(f"{name} {done} of {total}")
+                self.announce(f"{name} {done} of {total}")
 
         return show
 
     @contextmanager
     def stage(self, name: str, detail: str = "") -> Iterator[None]:
         """One stage; its time counts even when it fails."""
-        self._announce(f"{name} {detail}".rstrip())
+        self.announce(f"{name} {detail}".rstrip())
         start = time.perf_counter()
         try:
             yield

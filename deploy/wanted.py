@@ -10,6 +10,9 @@ from mobiledeploy.contract import UNSIGNED_SHIFT, Contract, InputDtype, Precisio
 from mobiledeploy.errors import InputError, UnsupportedError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mobiledeploy.deploy.budget import BudgetImages
     from mobiledeploy.quantize import Recipe
     from mobiledeploy.quantize.recipe import Activations
     from mobiledeploy.source import SourceModel
@@ -151,6 +154,29 @@ class Wanted:
                 f"only TFLite files take or give {integers[0]} codes",
                 hint="Quantized ONNX and Core ML files take and give float32: leave the dtypes out",
             )
+
+    def budget_images(
+        self,
+        max_drop: float,
+        source: SourceModel,
+        folder: str | Path | None,
+        labels: str | Path | None,
+        calibration: str | Path | None,
+    ) -> BudgetImages:
+        """What a largest drop is measured on.
+
+        Raises:
+            InputError: a drop makes no sense here, or its images do not fit.
+        """
+        from mobiledeploy.deploy.budget import budget_images
+
+        if not self.is_quantized or source.task != "image-classification" or not 0 <= max_drop < 100:
+            raise InputError(
+                "a largest drop is for quantized classifiers, in percentage points from 0",
+                where="--max-drop",
+                hint="For example --precision int8 --max-drop 0.5",
+            )
+        return budget_images(folder, labels, calibration, source.labels)
 
     def promise(self, contract: Contract) -> Contract:
         """The contract with the dtypes that were asked for where the file has codes."""

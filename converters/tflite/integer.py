@@ -37,7 +37,7 @@ def is_quantized(graph: Graph) -> bool:
 
 
 def to_integer(graph: Graph) -> None:
-    """Make operators integer where everything they read and write has a quantization.
+    """Make operators integer where everything they read and write has a quantization, weights too.
 
     At the borders to operators that stay float, QUANTIZE and DEQUANTIZE are written.
     """
@@ -77,7 +77,7 @@ class _Borders:
         results = [x for x in op.outputs if x.dtype == "float32"]
         if op.kind == "QUANTIZE":
             self.operators.append(op)
-        elif computed and all(x.quantization for x in (*computed, *results)):
+        elif computed and all(x.quantization for x in (*computed, *results)) and not _has_real_weights(op):
             op.inputs = _stored_constants(op)
             self.operators.append(op)
         else:
@@ -107,6 +107,13 @@ class _Borders:
                 self.operators.append(Operator("DEQUANTIZE", [tensor], [real], {}, ""))
                 self._reals[tensor] = real
         return self._reals[tensor]
+
+
+def _has_real_weights(op: Operator) -> bool:
+    """Whether it is a layer that the program left in float: between int8 neighbours, it stays so."""
+    place = LAYERS.get(op.kind, (-1,))[0]
+    weights = op.inputs[place] if place >= 0 else None
+    return weights is not None and weights.data is not None and weights.quantization is None
 
 
 def _stored_weights(op: Operator) -> Tensor | None:

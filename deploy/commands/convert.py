@@ -27,6 +27,7 @@ from mobiledeploy.deploy.stages import Stages
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from mobiledeploy.deploy.budget import Budget
     from mobiledeploy.deploy.conversion import Conversion
     from mobiledeploy.quantize import QuantizationWarning
 
@@ -92,6 +93,26 @@ def convert(
         ),
     ] = None,
     recipe: RecipeOption = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            "--max-drop",
+            metavar="POINTS",
+            help="Keep the layers that int8 hurts most in float until top-1 drops by no more than this.",
+        ),
+    ] = None,
+    drop_images: Annotated[
+        Path | None,
+        typer.Option(
+            "--drop-images",
+            metavar="DIR",
+            help="Labelled images for --max-drop; without: calibration images, and what float predicts.",
+        ),
+    ] = None,
+    drop_labels: Annotated[
+        Path | None,
+        typer.Option("--drop-labels", metavar="CSV", help="File names and class indices."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Folder, or the name of the one file."),
@@ -126,6 +147,9 @@ def convert(
             output_dtype=output_dtype,
             calibration=calibration,
             recipe=read_recipe(recipe),
+            max_drop=max_drop,
+            drop_images=drop_images,
+            drop_labels=drop_labels,
             output=output,
             images=chosen,
             verify=verify,
@@ -135,6 +159,7 @@ def convert(
     data = {
         "model": source.provenance.model,
         "weights": source.provenance.weights,
+        "budget": conversions[0].budget.to_json() if conversions[0].budget else None,
         "files": [_to_data(conversion) for conversion in conversions],
         "seconds": dict(stages.seconds),
     }
@@ -162,6 +187,33 @@ def summarise(warnings: tuple[QuantizationWarning, ...]) -> list[tuple[str, str]
     return rows
 
 
+def _budget_rows(budget: Budget | None) -> list[tuple[str, str]]:
+    from mobiledeploy.deploy.commands.tables import size
+
+    if budget is None:
+        return []
+    first, chosen = budget.trials[0], budget.chosen
+    against = "labels" if budget.labelled else "float's predictions, of which the drop is at most as large"
+    rows = [
+        (
+            "drop",
+            f"{chosen.drop:+.2f} points ({chosen.low:+.2f} to {chosen.high:+.2f}) on {budget.images} images",
+        ),
+        ("measured", f"against {against}; {budget.max_drop:g} allowed"),
+    ]
+    if budget.latency is None:
+        return rows
+    slower = (
+        f"{budget.latency.median:.2f} x the time ({budget.latency.low:.2f}-{budget.latency.high:.2f}) here"
+    )
+    return [
+        *rows,
+        ("in float", ", ".join(chosen.exempt)),
+        ("all in int8", f"{first.drop:+.2f} points, {size(first.size)}"),
+        ("cost", f"{size(chosen.size - first.size)} more, {slower}"),
+    ]
+
+
 def _render(weights: str, conversions: tuple[Conversion, ...], stages: Stages) -> RenderableType:
     from rich.console import Group
 
@@ -179,5 +231,5 @@ def _render(weights: str, conversions: tuple[Conversion, ...], stages: Stages) -
     timing = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stages.seconds)
     return Group(
         columns(("file", "size", "arithmetic", "difference (allowed)"), rows),
-        pairs([("weights", weights), ("time", timing), *found]),
+        pairs([("weights", weights), ("time", timing), *found, *_budget_rows(conversions[0].budget)]),
     )
