@@ -15,7 +15,7 @@ from mobiledeploy.quantize.spaces import ChannelSpace, Reading, channel_spaces
 from mobiledeploy.source import OUTPUT_MOMENTS
 
 # A channel below the clip stays below it by this factor on inputs that calibration has not seen.
-_HEADROOM = 1.25
+_HEADROOM = 2.0
 # No channel changes by more than this factor, up or down.
 _MOST = 1000.0
 
@@ -25,7 +25,8 @@ def equalise(module: GraphModule, extremes: Mapping[Node, Extremes], granularity
 
     Before: ``y = W2 clip(W1 x + b1)``.  After: ``y = (W2 S) clip(S^-1 W1 x + S^-1 b1)``: the same, since
     ``clip`` commutes with positive factors, except for an upper clip (ReLU6).  There, a channel that
-    reaches the clip in calibration keeps its size, and any other stays below the clip.
+    reaches the clip in calibration keeps its size, and any other stays below the clip.  With scales per
+    channel no channel of a clipped tensor shrinks: the clip ends its range, so that it would lose codes.
 
     ``s_i = sqrt(r1_i / r2_i)`` makes the sizes on both sides equal.  ``r2`` is the channel's largest
     weight where it is read.  ``r1`` is its largest weight where it is written, if the weights share
@@ -67,6 +68,8 @@ def _factors(
     if math.isfinite(space.highest):
         needed = largest * _HEADROOM / space.highest
         factors = torch.where(needed < 1, torch.maximum(factors, needed), torch.ones_like(factors))
+        if granularity == "per-channel":
+            factors = factors.clamp(max=1)
     return factors
 
 
