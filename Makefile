@@ -63,11 +63,17 @@ imports: $(READY)
 check: lint test-all demo
 
 bench: $(READY)
-	# The first three install a peer (1.2 GB) under build/; the last needs the labelled images.
+	# Most install peers under build/; those of accuracy need the labelled images.
 	$(BIN)/python benchmarks/conversion.py --peer
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/model_families.py --peer
 	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/int8_accuracy.py
+	$(BIN)/python benchmarks/int8_accuracy.py --data-free
+	$(BIN)/python benchmarks/int8_accuracy.py v1 v2 --per-tensor
+	$(BIN)/python benchmarks/int8_ablation.py
+	$(BIN)/python benchmarks/int8_peers.py
+	$(BIN)/python benchmarks/int8_latency.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -83,10 +83,11 @@ class Quantizer:
             _check_agreement(self.source, reference, simulated)
         provenance = replace(self.source.provenance, recipe=recipe.to_json(), calibration=shown.said)
         measured = replace(reference, tolerances=_tolerances(reference, simulated))
-        # Inputs made from statistics are few by design.
-        made = bool(shown.said) and not shown.images
-        found = [item for item in quantized.report.warnings if not (made and item.name == "few-inputs")]
-        return QuantizedProgram(quantized.program, provenance, measured, tuple(found))
+        found = quantized.report.warnings
+        if not shown.images:
+            # Inputs made from statistics are few by design.
+            found = tuple(item for item in found if item.name != "few-inputs")
+        return QuantizedProgram(quantized.program, provenance, measured, found)
 
     def diagnose(self, recipe: Recipe) -> Diagnosis:
         """What each layer costs under a recipe."""
