@@ -220,12 +220,23 @@ def _with_labels(run: AccuracyRun, images: tuple[LabelledImage, ...]) -> tuple[A
     )
 
 
-def budget_images(
-    folder: str | Path | None,
-    labels: str | Path | None,
-    calibration: str | Path | None,
-    class_names: Sequence[str] = (),
-) -> BudgetImages:
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The largest loss of top-1 that is allowed, and what it is measured on.
+
+    Attributes:
+        points: percentage points.
+        images: labelled images, one folder per class or any folder with ``labels``; None: the
+            calibration images.
+        labels: CSV of file names and class indices.
+    """
+
+    points: float
+    images: str | Path | None = None
+    labels: str | Path | None = None
+
+
+def budget_images(drop: Drop, calibration: str | Path | None, class_names: Sequence[str]) -> BudgetImages:
     """Labelled images of a folder; without one, the calibration images.
 
     Raises:
@@ -234,9 +245,9 @@ def budget_images(
     from mobiledeploy.deploy.calibration import NO_DATA, choose_images
     from mobiledeploy.images import list_images
 
-    if folder is not None:
-        csv = None if labels is None else Path(labels)
-        return BudgetImages(list_images(Path(folder), csv, class_names=class_names), labelled=True)
+    if drop.images is not None:
+        csv = None if drop.labels is None else Path(drop.labels)
+        return BudgetImages(list_images(Path(drop.images), csv, class_names=class_names), labelled=True)
     if calibration is None or str(calibration) == NO_DATA:
         raise InputError(
             "there is nothing to measure the drop on",

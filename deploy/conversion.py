@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import TARGETS, InputDtype, Precision, Preprocessing, Target, Task
-from mobiledeploy.deploy.budget import Budget, keep_within
+from mobiledeploy.deploy.budget import Budget, Drop, budget_images, keep_within
 from mobiledeploy.deploy.comparison import VerificationReport
 from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
 from mobiledeploy.deploy.samples import Reference, take_reference
@@ -131,9 +131,7 @@ def convert(
         output_dtype=output_dtype,
         calibration=calibration,
         recipe=recipe,
-        max_drop=max_drop,
-        drop_images=drop_images,
-        drop_labels=drop_labels,
+        drop=None if max_drop is None else Drop(max_drop, drop_images, drop_labels),
         output=output,
         images=images,
         verify=verify,
@@ -151,9 +149,7 @@ def convert_all(
     output_dtype: InputDtype | None = None,
     calibration: str | Path | None = None,
     recipe: Recipe | None = None,
-    max_drop: float | None = None,
-    drop_images: str | Path | None = None,
-    drop_labels: str | Path | None = None,
+    drop: Drop | None = None,
     output: str | Path | None = None,
     images: Sequence[str | Path] = (),
     verify: bool = True,
@@ -166,8 +162,8 @@ def convert_all(
         source: what to convert.
         targets: one file each.
         name: stem of the files where ``output`` is a folder.
-        precision, input_dtype, output_dtype, calibration, recipe, max_drop, drop_images, drop_labels,
-            output, images, verify: as for ``convert``; a drop is measured on the first target's file.
+        precision, input_dtype, output_dtype, calibration, recipe, output, images, verify: as for ``convert``.
+        drop: largest loss of top-1, measured on the first target's file.
         golden: write golden inputs and outputs beside each file.
         stages: stages to time and announce.
 
@@ -182,9 +178,8 @@ def convert_all(
     stages = stages or Stages()
     wanted = Wanted(precision, input_dtype, output_dtype)
     wanted.check(targets, calibration is not None, recipe is not None)
-    shown = None
-    if max_drop is not None:
-        shown = wanted.budget_images(max_drop, source, drop_images, drop_labels, calibration)
+    if drop is not None:
+        wanted.check_drop(drop, source)
     finals = plan_outputs(tuple(dict.fromkeys(targets)), name + wanted.suffix, output)
     with needs("torch"):
         from mobiledeploy.converters.export import export
@@ -200,21 +195,11 @@ def convert_all(
     warnings: tuple[QuantizationWarning, ...] = ()
     budget: Budget | None = None
     if wanted.is_quantized:
-        from mobiledeploy.deploy.calibration import calibration_for
-        from mobiledeploy.deploy.quantization import Quantizer
-
         chosen = wanted.recipe(recipe, source, calibration is not None)
-        with stages.stage("calibrate", source.provenance.model), needs("torch"):
-            inputs = calibration_for(source, program, calibration, stages.progress("calibration inputs"))
-        quantizer = Quantizer(source, program, inputs, precision)
-        with stages.stage("quantize", source.provenance.model), needs("torch"):
-            if shown is None or max_drop is None:
-                quantized = quantizer.quantize(chosen)
-            else:
-                writer = _ScratchWriter(source, program, targets[0], wanted)
-                quantized, budget = keep_within(
-                    max_drop, shown, chosen, quantizer=quantizer, write=writer, announce=stages.announce
-                )
+        writer = _ScratchWriter(source, program, targets[0], wanted)
+        with needs("torch"):
+            quantized, budget = _quantize(writer, calibration, chosen, drop, stages)
+        quantized.refuse_nonsense()
         program, reference, warnings = quantized.program, quantized.reference, quantized.warnings
         source = replace(source, provenance=quantized.provenance)
     elif verify:
@@ -234,6 +219,29 @@ def convert_all(
         for target, final in finals.items()
     )
     return tuple(replace(conversion, warnings=warnings, budget=budget) for conversion in written)
+
+
+def _quantize(
+    writer: _ScratchWriter,
+    calibration: str | Path | None,
+    recipe: Recipe,
+    drop: Drop | None,
+    stages: Stages,
+) -> tuple[QuantizedProgram, Budget | None]:
+    from mobiledeploy.deploy.calibration import calibration_for
+    from mobiledeploy.deploy.quantization import Quantizer
+
+    source, program = writer.source, writer.program
+    shown = None if drop is None else budget_images(drop, calibration, source.labels)
+    with stages.stage("calibrate", source.provenance.model):
+        inputs = calibration_for(source, program, calibration, stages.progress("calibration inputs"))
+    quantizer = Quantizer(source, program, inputs, writer.wanted.precision)
+    with stages.stage("quantize", source.provenance.model):
+        if drop is None or shown is None:
+            return quantizer.quantize(recipe), None
+        return keep_within(
+            drop.points, shown, recipe, quantizer=quantizer, write=writer, announce=stages.announce
+        )
 
 
 @dataclass(frozen=True)

@@ -37,12 +37,29 @@ class QuantizedProgram:
         reference: what the float source computes on some calibration inputs, and how far the
             simulation of the quantized program is from it.
         warnings: named findings about layers and inputs.
+        same: share of the compared inputs that it predicts as the source does; 1 for what is no classifier
+            or was not calibrated.
     """
 
     program: ExportedProgram
     provenance: Provenance
     reference: Reference
     warnings: tuple[QuantizationWarning, ...]
+    same: float
+
+    def refuse_nonsense(self) -> None:
+        """Refuse a program that has lost what its source knew.
+
+        Raises:
+            VerificationError: it hardly ever predicts what the float one does.
+        """
+        if self.same < LEAST_AGREEMENT:
+            raise VerificationError(
+                f"quantized, it predicts what it did on {100 * self.same:.0f}% of the calibration inputs",
+                where=self.provenance.model,
+                hint="Check that the images are what the model is for, and its preprocessing; "
+                "`mobiledeploy diagnose` shows which layer is to blame",
+            )
 
 
 @dataclass(frozen=True)
@@ -66,7 +83,6 @@ class Quantizer:
 
         Raises:
             InputError: activations that are not finite, or a recipe that does not fit.
-            VerificationError: the quantized program hardly ever predicts what the float one does.
         """
         from mobiledeploy.quantize import quantize
         from mobiledeploy.quantize.dynamic import dynamic
@@ -79,15 +95,15 @@ class Quantizer:
         simulated = simulate(
             dynamic(module) if self.precision == "int8-dynamic" else module, reference.samples
         )
-        if shown.said:
-            _check_agreement(self.source, reference, simulated)
+        judged = bool(shown.said) and self.source.task == "image-classification"
+        same = _agreement(reference, simulated) if judged else 1.0
         provenance = replace(self.source.provenance, recipe=recipe.to_json(), calibration=shown.said)
         measured = replace(reference, tolerances=_tolerances(reference, simulated))
         found = quantized.report.warnings
         if not shown.images:
             # Inputs made from statistics are few by design.
             found = tuple(item for item in found if item.name != "few-inputs")
-        return QuantizedProgram(quantized.program, provenance, measured, found)
+        return QuantizedProgram(quantized.program, provenance, measured, found, same)
 
     def diagnose(self, recipe: Recipe) -> Diagnosis:
         """What each layer costs under a recipe."""
@@ -128,15 +144,6 @@ def _tolerances(reference: Reference, simulated: Outputs) -> tuple[float, ...]:
     )
 
 
-def _check_agreement(source: SourceModel, reference: Reference, simulated: Outputs) -> None:
-    if source.task != "image-classification":
-        return
+def _agreement(reference: Reference, simulated: Outputs) -> float:
     pairs = zip(reference.outputs, simulated, strict=True)
-    same = sum(int(exact[0].argmax() == rough[0].argmax()) for exact, rough in pairs)
-    if same < LEAST_AGREEMENT * len(simulated):
-        raise VerificationError(
-            f"quantized, it predicts what it did on {same} of {len(simulated)} calibration inputs",
-            where=source.provenance.model,
-            hint="Check that the images are what the model is for, and its preprocessing; "
-            "`mobiledeploy diagnose` shows which layer is to blame",
-        )
+    return sum(int(exact[0].argmax() == rough[0].argmax()) for exact, rough in pairs) / len(simulated)

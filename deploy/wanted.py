@@ -10,9 +10,7 @@ from mobiledeploy.contract import UNSIGNED_SHIFT, Contract, InputDtype, Precisio
 from mobiledeploy.errors import InputError, UnsupportedError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from mobiledeploy.deploy.budget import BudgetImages
+    from mobiledeploy.deploy.budget import Drop
     from mobiledeploy.quantize import Recipe
     from mobiledeploy.quantize.recipe import Activations
     from mobiledeploy.source import SourceModel
@@ -155,28 +153,18 @@ class Wanted:
                 hint="Quantized ONNX and Core ML files take and give float32: leave the dtypes out",
             )
 
-    def budget_images(
-        self,
-        max_drop: float,
-        source: SourceModel,
-        folder: str | Path | None,
-        labels: str | Path | None,
-        calibration: str | Path | None,
-    ) -> BudgetImages:
-        """What a largest drop is measured on.
+    def check_drop(self, drop: Drop, source: SourceModel) -> None:
+        """Refuse a largest drop where it makes no sense.
 
         Raises:
-            InputError: a drop makes no sense here, or its images do not fit.
+            InputError: the files are not quantized, the source is no classifier, or it is no percentage.
         """
-        from mobiledeploy.deploy.budget import budget_images
-
-        if not self.is_quantized or source.task != "image-classification" or not 0 <= max_drop < 100:
+        if not self.is_quantized or source.task != "image-classification" or not 0 <= drop.points < 100:
             raise InputError(
                 "a largest drop is for quantized classifiers, in percentage points from 0",
                 where="--max-drop",
                 hint="For example --precision int8 --max-drop 0.5",
             )
-        return budget_images(folder, labels, calibration, source.labels)
 
     def promise(self, contract: Contract) -> Contract:
         """The contract with the dtypes that were asked for where the file has codes."""

@@ -130,6 +130,7 @@ def convert(
 
     A file that differs beyond the tolerance is kept as NAME.rejected, and the command fails.
     """
+    from mobiledeploy.deploy.budget import Drop
     from mobiledeploy.deploy.conversion import convert_all, default_name
     from mobiledeploy.deploy.sources import as_source
 
@@ -147,9 +148,7 @@ def convert(
             output_dtype=output_dtype,
             calibration=calibration,
             recipe=read_recipe(recipe),
-            max_drop=max_drop,
-            drop_images=drop_images,
-            drop_labels=drop_labels,
+            drop=None if max_drop is None else Drop(max_drop, drop_images, drop_labels),
             output=output,
             images=chosen,
             verify=verify,

@@ -128,7 +128,8 @@ def test_the_contract_tells_the_files_own_codes(tmp_path: Path) -> None:
 def test_a_layer_with_real_weights_between_integers_stays_float(tmp_path: Path) -> None:
     """Its output error is int8's of its borders, not that of weights with one scale for unequal channels."""
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU6(), nn.Conv2d(8, 8, 1), nn.ReLU6(), nn.Conv2d(8, 4, 1)).eval()
+    layers = [nn.Conv2d(3, 8, 3), nn.ReLU6(), nn.Conv2d(8, 8, 1), nn.ReLU6(), nn.Conv2d(8, 4, 1)]
+    net = nn.Sequential(*layers).eval()
     net[2].weight.data[0] *= 1000
     images = [torch.randn(1, 3, 12, 12) for _ in range(20)]
     source = SourceModel(net, (images[0],))
