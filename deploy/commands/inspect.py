@@ -85,12 +85,29 @@ def _cells(spec: TensorSpec) -> tuple[str, ...]:
     return spec.name, shape(spec.shape), spec.dtype, spec.layout, scale, zero
 
 
+def _recipe(text: str) -> str:
+    """The steps that were taken, in one line."""
+    import json
+
+    try:
+        values = dict(json.loads(text))
+    except ValueError:
+        return text
+    return ", ".join(
+        name if value is True else f"{name} {' '.join(value) if isinstance(value, list) else value}"
+        for name, value in values.items()
+        if value is not False and value != [] and (name != "percentile" or values.get("ranges") == name)
+    )
+
+
 def _contract_rows(contract: Contract | None) -> list[tuple[str, str]]:
     if contract is None:
         return [("none", "the file carries no contract of mobiledeploy")]
     made, rule = contract.provenance, contract.preprocessing
     rows = [("task", contract.task), ("model", made.model), ("weights", made.weights)]
     rows += [("licence", made.licence), ("tools", ", ".join(f"{name} {text}" for name, text in made.tools))]
+    if made.recipe:
+        rows += [("calibration", made.calibration or "none"), ("recipe", _recipe(made.recipe))]
     if rule:
         resize = f"short side to {rule.resize_to}, " if rule.resize == "short-side" else "stretch, "
         rows += [
