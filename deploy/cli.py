@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from mobiledeploy import __version__
-from mobiledeploy.deploy.commands import convert, devices, doctor, evaluate, inspect, models, verify
+from mobiledeploy.deploy.commands import convert, devices, diagnose, doctor, evaluate, inspect, models, verify
 from mobiledeploy.deploy.commands.outcome import Outcome
 from mobiledeploy.errors import MobileDeployError, RefusedError
 
@@ -74,6 +74,7 @@ def _add_group(name: str, about: str, commands: tuple[tuple[str, Callable[..., O
 _add(convert.convert, convert.EXAMPLE)
 _add(inspect.inspect, inspect.EXAMPLE)
 _add(verify.verify, verify.EXAMPLE)
+_add(diagnose.diagnose, diagnose.EXAMPLE)
 _add(evaluate.evaluate, evaluate.EXAMPLE)
 _add(models.models, models.EXAMPLE)
 _add(doctor.doctor, doctor.EXAMPLE)

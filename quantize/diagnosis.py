@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Interpreter, Node
-from torch.utils._pytree import tree_leaves
 
+from mobiledeploy.errors import InputError
+from mobiledeploy.quantize.analytic_correction import correct_biases_analytically
 from mobiledeploy.quantize.bias_correction import correct_biases
 from mobiledeploy.quantize.calibration import Inputs
-from mobiledeploy.quantize.findings import watched_nodes
-from mobiledeploy.quantize.graph import CLIPS, module_path
-from mobiledeploy.quantize.observers import (
-    ActivationObserver,
-    PerChannelWeightObserver,
-    quantized_layers,
-    set_stage,
+from mobiledeploy.quantize.graph import layers, parameter
+from mobiledeploy.quantize.isolation import (
+    Shifts,
+    Unit,
+    isolated_noise,
+    outputs_of,
+    shifts_of_means,
+    that_counts,
+    units_of,
 )
+from mobiledeploy.quantize.observers import ActivationObserver, set_stage
 from mobiledeploy.quantize.pipeline import quietly, simulate
 from mobiledeploy.quantize.recipe import Recipe
+from mobiledeploy.quantize.verdict import verdict
 
 # Inputs that are measured: the figures differ by tenths of a dB beyond.
 _MEASURED = 8
-_NAMED = 3
+# Inputs for a channel's mean; a classifier has one value per channel and input.
+_AVERAGED = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class LayerNoise:
         module: PyTorch module path; empty for the model's input and operations at the top.
         operation: ATen operation, ``input`` for the model's input.
         isolated: SQNR of the model's outputs with this layer alone in int8 (weights and result).
-        weights_only: the same with its weights alone; infinite for operations without weights.
+        weights_only: the same with its weights alone; infinite for operations without int8 weights.
         activations_only: the same with its result alone; infinite if that stays float.
         cumulative: SQNR of this layer's result, in int8 with everything before it.
     """
@@ -57,9 +63,9 @@ class Diagnosis:
     """Every layer in graph order, and the whole.
 
     Attributes:
-        layers: one row each.
+        layers: one row each; a layer that stays float has none, unless its result is rounded.
         total: SQNR of the outputs of the int8 model, dB.
-        verdict: one or two sentences: who makes most of the noise, and of which kind it is.
+        verdict: one or two sentences: who makes the noise, of which kind it is, and what to do next.
     """
 
     layers: tuple[LayerNoise, ...]
@@ -72,29 +78,34 @@ def diagnose(
 ) -> Diagnosis:
     """Quantize as ``quantize`` does and measure each layer on up to 8 of the calibration inputs.
 
-    SQNR is ``10 log10(sum(float^2) / sum((float - int8)^2))``.  The isolated figures leave out bias
-    correction, which is made for all layers together.
+    SQNR is ``10 log10(sum(float^2) / sum((float - int8)^2))`` over all outputs.  Scores below an output of
+    ranked scores' lowest code count as that code, in float too.
+
+    The isolated figures are what the recipe's bias correction leaves over, made for the layer alone:
+    empirical correction as the mean per channel that its rounded weights, or its rounded result, take
+    on up to 32 inputs (see ``isolation.shifts_of_means``; the result's mean is given back by the layers
+    that read it, here exactly, in the real one up to their padding), analytic correction as it is.
 
     Args:
         program, calibration, recipe: as for ``quantize``.
 
     Raises:
-        InputError: as ``quantize`` does.
+        InputError: as ``quantize`` does, and no calibration inputs whatever the recipe needs.
     """
     recipe = recipe or Recipe()
     simulation = simulate(program, calibration, replace(recipe, bias_correction="none"))
-    module, inputs = simulation.module, simulation.sample[:: -(-len(simulation.sample) // _MEASURED)]
-    units = tuple(_units(module))
+    module, sample = simulation.module, simulation.sample
+    if not sample:
+        raise InputError("there are no calibration inputs", where="calibration", hint="Give some")
+    inputs = _spread(sample, _MEASURED)
+    units = units_of(module)
     with quietly():
-        set_stage(module, "float")
-        reference = copy.deepcopy(module)
-        wanted = _outputs(module, inputs)
-        isolated = [_isolated(module, unit, inputs, wanted) for unit in units]
-        if recipe.bias_correction == "empirical":
-            correct_biases(module, simulation.sample)
-        set_stage(module, "int8")
-        cumulative = _cumulative(reference, module, units, inputs)
-        total = _decibel(_noise(wanted, _outputs(module, inputs)))
+        corrected = copy.deepcopy(module)
+        _correct(corrected, sample, recipe)
+        shifts = _shifts(module, corrected, units, _spread(sample, _AVERAGED), recipe)
+        isolated = isolated_noise(module, units, inputs, shifts)
+        set_stage(corrected, "int8")
+        cumulative, total = _cumulative(module, corrected, inputs)
     rows = tuple(
         LayerNoise(
             unit.path,
@@ -106,70 +117,70 @@ def diagnose(
         )
         for unit, (both, weights, result) in zip(units, isolated, strict=True)
     )
-    return Diagnosis(rows, total, _verdict(rows, total))
+    return Diagnosis(rows, _decibel(total), verdict(rows, _decibel(total), recipe))
 
 
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """Something with a result of its own: ``end`` makes it, clip included."""
-
-    end: Node
-    operation: str
-    path: str
-    weights: PerChannelWeightObserver | None
-    result: ActivationObserver | None
+def _spread(sample: list[Inputs], most: int) -> list[Inputs]:
+    return sample[:: -(-len(sample) // most)]
 
 
-def _units(module: GraphModule) -> Iterator[_Unit]:
-    results = dict(watched_nodes(module))
-    layers = {}
-    for layer, weights in quantized_layers(module):
-        reader = next(iter(layer.node.users))
-        end = reader if len(layer.node.users) == 1 and str(reader.target) in CLIPS else layer.node
-        layers[end] = _Unit(end, str(layer.node.target), layer.path, weights, results.get(end))
-    for node in module.graph.nodes:
-        if node in layers:
-            yield layers[node]
-        elif node in results:
-            operation = "input" if node.op == "placeholder" else str(node.target)
-            yield _Unit(node, operation, module_path(node), None, results[node])
+def _correct(module: GraphModule, sample: list[Inputs], recipe: Recipe) -> None:
+    if recipe.bias_correction == "empirical":
+        correct_biases(module, sample)
+    elif recipe.bias_correction == "analytic":
+        correct_biases_analytically(module)
 
 
-def _isolated(
-    module: GraphModule, unit: _Unit, inputs: list[Inputs], wanted: list[torch.Tensor]
-) -> tuple[float, float, float]:
-    """Relative noise of the outputs with the unit, its weights, its result in int8."""
-    observers = (unit.weights, unit.result)
-    noise = []
-    for chosen in (observers, observers[:1], observers[1:]):
-        set_stage(module, "float")
-        for observer in chosen:
-            if observer is not None:
-                observer.stage = "int8"
-        noise.append(_noise(wanted, _outputs(module, inputs)) if any(chosen) else 0.0)
-    return noise[0], noise[1], noise[2]
-
-
-def _outputs(module: GraphModule, inputs: list[Inputs]) -> list[torch.Tensor]:
-    return [leaf for values in inputs for leaf in tree_leaves(module(*values))]
+def _shifts(
+    module: GraphModule, corrected: GraphModule, units: Sequence[Unit], inputs: list[Inputs], recipe: Recipe
+) -> Shifts:
+    """What the recipe's bias correction adds for each unit alone."""
+    if recipe.bias_correction == "empirical":
+        return shifts_of_means(module, units, inputs)
+    shifts = {}
+    for layer in layers(module):
+        shape = [1] * layer.node.meta["val"].dim()
+        shape[layer.channel_axis] = -1
+        change = parameter(corrected, layer.bias) - parameter(module, layer.bias)
+        shifts[layer.node] = change.reshape(shape)
+    return shifts
 
 
 def _cumulative(
-    reference: GraphModule, module: GraphModule, units: tuple[_Unit, ...], inputs: list[Inputs]
-) -> dict[str, float]:
-    """Relative noise of every unit's result in the int8 model, by node name."""
-    ends = {unit.end.name: unit.result for unit in units}
-    sums = dict.fromkeys(ends, (0.0, 0.0))
+    reference: GraphModule, module: GraphModule, inputs: list[Inputs]
+) -> tuple[dict[str, float], float]:
+    """Relative noise of every unit's result in the int8 model, by node name; and of the outputs."""
+    ends = {unit.end.name: unit.result for unit in units_of(module)}
+    sums, whole = {name: _Ratio() for name in ends}, _Ratio()
     for values in inputs:
         exact, rounded = _Results(reference, ends), _Results(module, ends)
-        exact.run(*values)
-        rounded.run(*values)
+        wanted, got = exact.run(*values), rounded.run(*values)
+        for pair in zip(outputs_of(reference, wanted), outputs_of(module, got), strict=True):
+            whole.add(*pair)
         for name, observer in ends.items():
-            want, got = exact.found[name], rounded.found[name]
-            got = got if observer is None else observer(got)
-            signal, noise = sums[name]
-            sums[name] = signal + float((want**2).sum()), noise + float(((want - got) ** 2).sum())
-    return {name: noise / signal if signal else 0.0 for name, (signal, noise) in sums.items()}
+            sums[name].add(that_counts(observer, exact.found[name]), _rounded(observer, rounded.found[name]))
+    return {name: ratio.noise_share for name, ratio in sums.items()}, whole.noise_share
+
+
+def _rounded(observer: ActivationObserver | None, values: torch.Tensor) -> torch.Tensor:
+    rounded: torch.Tensor = values if observer is None else observer(values)
+    return rounded
+
+
+@dataclass(slots=True)
+class _Ratio:
+    """Sums of squares."""
+
+    signal: float = 0.0
+    noise: float = 0.0
+
+    def add(self, wanted: torch.Tensor, got: torch.Tensor) -> None:
+        self.signal += float((wanted**2).sum())
+        self.noise += float(((wanted - got) ** 2).sum())
+
+    @property
+    def noise_share(self) -> float:
+        return self.noise / self.signal if self.signal else 0.0
 
 
 class _Results(Interpreter):
@@ -187,30 +198,5 @@ class _Results(Interpreter):
         return result
 
 
-def _noise(wanted: list[torch.Tensor], got: list[torch.Tensor]) -> float:
-    signal = sum(float((want**2).sum()) for want in wanted)
-    noise = sum(float(((want - result) ** 2).sum()) for want, result in zip(wanted, got, strict=True))
-    return noise / signal if signal else 0.0
-
-
 def _decibel(relative_noise: float) -> float:
     return -10 * math.log10(relative_noise) if relative_noise else math.inf
-
-
-def _verdict(rows: tuple[LayerNoise, ...], total: float) -> str:
-    def noise(decibel: float) -> float:
-        return 10 ** (-decibel / 10)
-
-    whole = sum(noise(row.isolated) for row in rows)
-    if not whole:
-        return "int8 changes nothing"
-    worst = sorted(rows, key=lambda row: row.isolated)[:_NAMED]
-    named = ", ".join(
-        f"{row.module or row.operation} {100 * noise(row.isolated) / whole:.0f}%" for row in worst
-    )
-    weights, results = (
-        sum(noise(getattr(row, kind)) for row in rows) for kind in ("weights_only", "activations_only")
-    )
-    source = "weights" if weights > results else "activations"
-    share = 100 * max(weights, results) / (weights + results)
-    return f"{total:.1f} dB in all; most of the noise comes from {named}; {share:.0f}% of it from {source}"
