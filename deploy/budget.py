@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -139,9 +140,12 @@ def _search(max_drop: float, trials: _Trials, worst: Sequence[str]) -> tuple[Qua
 
 
 def _by_cost(diagnosis: Diagnosis) -> list[str]:
-    """Paths of the layers, the costliest first."""
-    named = [row for row in diagnosis.layers if row.module]
-    return list(dict.fromkeys(row.module for row in sorted(named, key=lambda row: row.isolated)))
+    """Paths of the layers, the costliest first.
+
+    What a layer in float saves is the noise of its weights: its result is rounded again for int8 readers.
+    """
+    layers = [row for row in diagnosis.layers if row.module and math.isfinite(row.weights_only)]
+    return list(dict.fromkeys(row.module for row in sorted(layers, key=lambda row: row.weights_only)))
 
 
 class _Trials:

@@ -99,11 +99,7 @@ class Quantizer:
         same = _agreement(reference, simulated) if judged else 1.0
         provenance = replace(self.source.provenance, recipe=recipe.to_json(), calibration=shown.said)
         measured = replace(reference, tolerances=_tolerances(reference, simulated))
-        found = quantized.report.warnings
-        if not shown.images:
-            # Inputs made from statistics are few by design.
-            found = tuple(item for item in found if item.name != "few-inputs")
-        return QuantizedProgram(quantized.program, provenance, measured, found, same)
+        return QuantizedProgram(quantized.program, provenance, measured, quantized.report.warnings, same)
 
     def diagnose(self, recipe: Recipe) -> Diagnosis:
         """What each layer costs under a recipe."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mobiledeploy.deploy.comparison import VerificationReport
     from mobiledeploy.deploy.conversion import convert
     from mobiledeploy.deploy.evaluation import evaluate
+    from mobiledeploy.deploy.layer_diagnosis import diagnose
     from mobiledeploy.deploy.verification import verify
     from mobiledeploy.device_tests.accuracy import AccuracyRun, PairedDifference, paired
     from mobiledeploy.errors import (
@@ -60,6 +61,7 @@ __all__ = [
     "VerificationReport",
     "__version__",
     "convert",
+    "diagnose",
     "evaluate",
     "inspect",
     "load",
@@ -90,6 +92,7 @@ _HOMES = {
     "verify": "deploy.verification",
     "SourceModel": "source",
     "convert": "deploy.conversion",
+    "diagnose": "deploy.layer_diagnosis",
     "evaluate": "deploy.evaluation",
     "inspect": "runtimes.formats:read_artifact",
     "load": "models",

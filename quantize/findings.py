@@ -45,7 +45,7 @@ def find_warnings(
 
 
 def _about_inputs(watched: Watched) -> Iterator[QuantizationWarning]:
-    if watched.count < FEW_INPUTS:
+    if 0 < watched.count < FEW_INPUTS:
         yield QuantizationWarning(
             "few-inputs", "calibration", f"{watched.count} inputs; ranges settle from about 100 on"
         )

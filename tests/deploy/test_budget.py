@@ -123,6 +123,6 @@ def test_a_budget_that_cannot_hold(
     source: SourceModel, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Even a float network of int8 borders differs somewhere when it may differ nowhere.
-    monkeypatch.setattr("mobiledeploy.deploy.budget._by_cost", lambda diagnosis: ["0"])
+    monkeypatch.setattr("mobiledeploy.deploy.budget._by_cost", lambda _: ["0"])
     with pytest.raises(VerificationError, match="with every layer in float"):
         convert(source, photos, tmp_path / "out", Drop(0.0))

@@ -97,7 +97,9 @@ def test_every_exit_code_is_documented() -> None:
         assert f"| {code} |" in table
 
 
-@pytest.mark.parametrize("command", ["convert", "inspect", "verify", "evaluate", "models", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["convert", "inspect", "verify", "diagnose", "evaluate", "models", "doctor"]
+)
 def test_every_option_is_documented(command: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mobiledeploy.deploy", command, "--help"],

@@ -160,7 +160,8 @@ def test_the_phone(machine: Machine, adb_client: str, capsys: pytest.CaptureFixt
     assert data["zones"] == [{"name": "skin", "celsius": 33.4}, {"name": "CPU0", "celsius": 38.25}]
     assert (data["emulated"], data["emulated_sign"]) == (True, "ro.boot.qemu=1")
     code, data = ask(capsys, "list")
-    assert [item["reference"] for item in data["sightings"]] == [f"adb:{machine.serial}"]
+    # Another test's machine may still be attached to this adb.
+    assert f"adb:{machine.serial}" in [item["reference"] for item in data["sightings"]]
 
 
 @pytest.mark.device

@@ -1,4 +1,4 @@
-"""Networks with the parts that mobile networks have beside MobileNetV2's, and the steps up to a prepared graph."""
+"""Networks with parts that MobileNetV2 has not, and the steps up to a prepared graph."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_the_function_stays_and_the_channel_comes_down(second: nn.Module) -> Non
 
 
 def test_known_answer() -> None:
-    """Channel 0 spans 18..22 in calibration: 18 - 1 goes, and the reader's bias gains 17 times its weights."""
+    """A channel of 18..22 in calibration loses 18 - 1; its reader's bias gains 17 times the weights."""
     first = nn.Conv2d(3, 1, 1)
     first.weight.data = torch.tensor([2.0, 0, 0]).reshape(1, 3, 1, 1)
     first.bias.data = torch.tensor([20.0])

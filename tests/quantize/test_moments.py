@@ -1,4 +1,4 @@
-"""Mean and deviation of activations from batch norm statistics, against formulas and against random images."""
+"""Mean and deviation of activations from batch norm statistics, against formulas and random images."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from mobiledeploy.converters.tflite.graph import Quantization
 from mobiledeploy.converters.tflite.lowering import CannotLowerError, Lowering, Operand, Value, lowers
 from mobiledeploy.converters.tflite.ops.arithmetic import Scalar, binary, combine, operand
 
@@ -69,8 +70,14 @@ def clamp_max(lo: Lowering, x: Value, high: Scalar) -> Value:
 
 @lowers("hardsigmoid.default", "hardsigmoid_.default")
 def hardsigmoid(lo: Lowering, x: Value) -> Value:
-    """``relu6(x + 3) / 6``: ADD (its RELU6 fused later), MUL."""
-    return binary(lo, "MUL", lo.map("RELU6", binary(lo, "ADD", x, 3.0)), 1 / 6)
+    """``relu6(x + 3) / 6``: ADD (its RELU6 fused later), MUL.
+
+    Of int8 codes the sum has codes too, over the 0..6 that the clip lets through.
+    """
+    clipped = lo.map("RELU6", binary(lo, "ADD", x, 3.0))
+    if x.tensor.quantization is not None and x.tensor.quantization.dtype == "int8":
+        clipped.tensor.quantization = Quantization("int8", (6 / 255,), -128)
+    return binary(lo, "MUL", clipped, 1 / 6)
 
 
 @lowers("silu.default", "silu_.default")
