@@ -12,6 +12,7 @@ from mobiledeploy.contract import TARGETS, InputDtype, Precision, Target
 from mobiledeploy.deploy.collector import collector_paused
 from mobiledeploy.deploy.commands.inspect import to_data
 from mobiledeploy.deploy.commands.options import (
+    CalibrationOption,
     Images,
     RecipeOption,
     Resolution,
@@ -84,14 +85,7 @@ def convert(
         InputDtype | None,
         typer.Option("--output-dtype", help="Of a quantized file; float32 keeps the last result in float."),
     ] = None,
-    calibration: Annotated[
-        str | None,
-        typer.Option(
-            "--calibration",
-            metavar="DIR|none",
-            help="Images that show the quantizer the activations; none: batch norm statistics do.",
-        ),
-    ] = None,
+    calibration: CalibrationOption = None,
     recipe: RecipeOption = None,
     max_drop: Annotated[
         float | None,

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mobiledeploy.deploy.collector import collector_paused
-from mobiledeploy.deploy.commands.options import RecipeOption, Resolution, Weights, Width, read_recipe
+from mobiledeploy.deploy.commands.options import (
+    CalibrationOption,
+    RecipeOption,
+    Resolution,
+    Weights,
+    Width,
+    read_recipe,
+)
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
 from mobiledeploy.deploy.progress import announcer
 from mobiledeploy.deploy.stages import Stages
@@ -30,14 +37,7 @@ def diagnose(
         str | None,
         typer.Argument(metavar="MODEL", help="As for convert; without it: MobileNetV2."),
     ] = None,
-    calibration: Annotated[
-        str | None,
-        typer.Option(
-            "--calibration",
-            metavar="DIR|none",
-            help="Images that show the quantizer the activations; none: batch norm statistics do.",
-        ),
-    ] = None,
+    calibration: CalibrationOption = None,
     weights: Weights = None,
     width: Width = None,
     resolution: Resolution = None,

@@ -28,6 +28,14 @@ Images = Annotated[
     Path | None,
     typer.Option("--images", metavar="DIR", help="Compare on images from this folder too."),
 ]
+CalibrationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--calibration",
+        metavar="DIR|none",
+        help="Images that show the quantizer the activations; none: batch norm statistics do.",
+    ),
+]
 RecipeOption = Annotated[
     Path | None,
     typer.Option("--recipe", metavar="JSON", help="How to quantize; fields left out have their defaults."),
