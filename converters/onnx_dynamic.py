@@ -35,6 +35,7 @@ class _Rewrite:
             for node in graph.node
             if node.op_type == "DequantizeLinear" and node.input[0] in self.constants
         }
+        self.names = {node.name for node in graph.node}
         self.middle = ""
         self.quantized: dict[str, tuple[str, str, str]] = {}
         self.nodes: list[onnx.NodeProto] = []
@@ -95,6 +96,15 @@ class _Rewrite:
         self.middle = self.middle or self._constant("weight_zero_point", np.array(UNSIGNED_SHIFT, np.uint8))
         return self.middle
 
+    def _free(self, wanted: str) -> str:
+        """The name, with a number if another node has it: ONNX Runtime opens no file with two alike."""
+        name, number = wanted, 1
+        while name in self.names:
+            number += 1
+            name = f"{wanted}_{number}"
+        self.names.add(name)
+        return name
+
     def _constant(self, name: str, values: np.ndarray) -> str:
         from onnx import numpy_helper
 
@@ -106,7 +116,7 @@ class _Rewrite:
 
         module = node.name.rpartition("/")[0]
         name = f"{module}/{kind}" if kind != "Mul" else f"{module}/{kind}_{output.rpartition('_')[2]}"
-        made = helper.make_node(kind, inputs, [output], name=name.lstrip("/"))
+        made = helper.make_node(kind, inputs, [output], name=self._free(name.lstrip("/")))
         if kind == "Cast":
             made.attribute.append(helper.make_attribute("to", int(TensorProto.FLOAT)))
         self.nodes.append(made)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mobiledeploy.converters.tflite.graph import Graph, Operator, Tensor
+from dataclasses import replace
+
+from mobiledeploy.converters.tflite.graph import Graph, Operator, Quantization, Tensor
 from mobiledeploy.converters.tflite.integer import LAYERS, along, stored
 
 
@@ -10,10 +12,14 @@ def use_dynamic_kernels(graph: Graph) -> None:
     """Give layers their weights as int8.
 
     Before: ``CONV_2D(x, w float32)``.  After: ``CONV_2D(x, w int8)``, a kernel that quantizes ``x`` by its
-    range each time and sums up in integers.
+    range each time and sums up in integers.  The depthwise one reads a scale per channel, even
+    where there is one for all.
     """
     for op, place, axis, weights in _quantized_weights(graph):
-        op.inputs[place] = stored(weights, along(weights.quantization, axis))
+        codes = stored(weights, along(weights.quantization, axis))
+        if op.kind == "DEPTHWISE_CONV_2D":
+            codes.quantization = _by_channel(codes, axis)
+        op.inputs[place] = codes
 
 
 def widen_weights(graph: Graph) -> None:
@@ -29,6 +35,13 @@ def widen_weights(graph: Graph) -> None:
         codes.name = f"{weights.name}/codes"
         widened.append(Operator("DEQUANTIZE", [codes], [wide], {}, op.module))
     graph.operators[:0] = widened
+
+
+def _by_channel(codes: Tensor, axis: int) -> Quantization | None:
+    known = codes.quantization
+    if known is None or len(known.scales) > 1:
+        return known
+    return replace(known, scales=known.scales * codes.shape[axis], axis=axis)
 
 
 def _quantized_weights(graph: Graph) -> list[tuple[Operator, int, int, Tensor]]:
