@@ -1,7 +1,7 @@
 """What each step of quantization is worth: int8 TFLite files with float logits on the 1000 labelled images.
 
 ``python benchmarks/int8_ablation.py [MODEL ...] [--json]``, by default v1 and v2; calibrated on 100 images.
-Seconds are those of ``quantize``, one thread; of the data-free row, with the making of its inputs.
+Seconds are the processor's in ``quantize``, one thread; the data-free row has the making of its inputs, too.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Inputs = Iterable[tuple["torch.Tensor", ...]]
 
 @dataclass(frozen=True)
 class Row:
-    """A step's file against the float one, and how long the quantizer took."""
+    """A step's file against the float one, and the processor's seconds in the quantizer."""
 
     step: str
     seconds: float
@@ -74,13 +74,13 @@ def rows(model: str) -> Iterator[Row]:
     program = export(source)
     photos = list(calibration_for(source, program, CALIBRATION).inputs)
     for step, changes in STEPS.items():
-        start = time.perf_counter()
+        start = time.process_time()
         inputs: Inputs = photos
         if step == DATA_FREE:
             inputs = calibration_for(source, program, "none").inputs
         with one_thread():
             quantized = quantize(program, inputs, Recipe(float_output=True, **changes)).program
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         path = written(model, step, source, quantized)
         yield Row(step, seconds, compare(model, step, exact, scores(path, images)))
 

@@ -95,8 +95,8 @@ def test_known_answer_of_an_input_quantized_as_it_comes() -> None:
     program = quantize(program_of(layer, torch.ones(1, 3)), [], WEIGHTS_ONLY).program
     x = torch.tensor([[12.7, 0.26, -0.04]])
     exact = 12.7 + 127 * 0.26 - 64 * 0.04 + 0.5
-    assert float(program.module()(x)) == pytest.approx(exact, abs=1e-4)
-    assert float(dynamic(program.module())(x)) == pytest.approx(12.7 + 127 * 0.3 + 0.5, abs=1e-4)
+    assert program.module()(x).item() == pytest.approx(exact, abs=1e-4)
+    assert dynamic(program.module())(x).item() == pytest.approx(12.7 + 127 * 0.3 + 0.5, abs=1e-4)
 
 
 def test_an_input_of_zeros_stays_zeros() -> None:
