@@ -125,7 +125,11 @@ def _square_error(values: torch.Tensor, counts: torch.Tensor, low: float, high: 
 
 
 def _divergence(values: torch.Tensor, counts: torch.Tensor, low: float, high: float) -> float:
-    """KL(P || Q): P clips outliers into its end bins, Q spreads each level's mass over its used bins."""
+    """KL(P || Q): P clips outliers into its end bins, Q spreads each level's mass over its used bins.
+
+    Zeros do not count: every range has a code for them, and what a clip makes of them outweighs the rest.
+    """
+    counts = torch.where(values.abs() < values[1] - values[0], 0.0, counts)
     inside = (values >= low) & (values <= high)
     kept = counts[inside]
     if not kept.numel() or not float(kept.sum()):

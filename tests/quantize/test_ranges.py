@@ -53,6 +53,12 @@ def test_an_outlier_does_not_set_the_range(ranges: str) -> None:
     assert choose_range(watched(values), Recipe(ranges="minmax"))[1] == 30
 
 
+def test_the_zeros_of_a_clipped_activation_do_not_set_the_range() -> None:
+    values = torch.cat([torch.zeros(60_000), torch.rand(6_000, generator=GENERATOR) * 6])
+    _, high = choose_range(watched(values), Recipe(ranges="entropy"))
+    assert high == pytest.approx(6, rel=0.1)
+
+
 def test_mse_range_has_the_least_error() -> None:
     values = torch.randn(8_000, generator=GENERATOR) ** 3
     statistics = watched(values)
