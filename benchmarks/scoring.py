@@ -20,17 +20,18 @@ from PIL import Image
 
 import mobiledeploy
 from mobiledeploy.contract import Preprocessing, TensorSpec
+from mobiledeploy.deploy.calibration import choose_images
 from mobiledeploy.deploy.conversion import convert_all, plan_outputs
+from mobiledeploy.deploy.samples import image_samples
 from mobiledeploy.device_tests.accuracy import AccuracyRun, Prediction, paired
 from mobiledeploy.device_tests.accuracy_run import TOP
 from mobiledeploy.device_tests.scores import rank
-from mobiledeploy.images import LabelledImage, find_images, list_images, load_image
+from mobiledeploy.images import LabelledImage, list_images, load_image
 from mobiledeploy.preprocessing import identity, prepare, to_input
 from mobiledeploy.runtimes.formats import open_session, read_artifact
 from mobiledeploy.runtimes.session import Session
 
 CALIBRATION = DATA / "images" / "calib_imagen_300"
-CALIBRATION_IMAGES = 100
 HOME = BUILD / "int8"
 WORKERS = 2
 # What makes a file.
@@ -191,10 +192,7 @@ def int8_files(model: str, source: Any, name: str, targets: Sequence[str], **opt
 
 def calibration(source: Any) -> np.ndarray:
     """The images that ``convert`` calibrates on, as the PyTorch model takes them, in one array."""
-    found = find_images(CALIBRATION)
-    spec = TensorSpec("image", tuple(source.example_input[0].shape), "float32", "NCHW", "image")
-    chosen = found[:: len(found) // CALIBRATION_IMAGES][:CALIBRATION_IMAGES]
-    return np.concatenate([to_input(load_image(path), source.preprocessing, spec) for path in chosen])
+    return np.concatenate([array for (array,) in image_samples(source, choose_images(CALIBRATION))])
 
 
 def scores(path: Path, images: Images, opener: Callable[[], Session] | None = None, how: str = "") -> Scores:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mobiledeploy.contract import Preprocessing, TensorSpec
-from mobiledeploy.deploy.samples import Sample, image_samples, one_thread, seeded_samples
+from mobiledeploy.contract import Preprocessing
+from mobiledeploy.deploy.samples import Sample, image_rule, image_samples, one_thread, seeded_samples
 from mobiledeploy.errors import InputError
-from mobiledeploy.images import find_images, load_image
+from mobiledeploy.images import find_images, spread
 from mobiledeploy.source import SourceModel
 
 if TYPE_CHECKING:
@@ -43,13 +43,8 @@ class ImageInputs:
         """
         import torch
 
-        from mobiledeploy.preprocessing import to_input
-
-        rule = _rule(self.source)
-        shape = tuple(self.source.example_input[0].shape)
-        spec = TensorSpec("image", shape, "float32", "NCHW", "image")
-        for path in self.images:
-            yield (torch.from_numpy(to_input(load_image(path), rule, spec)),)
+        for (array,) in image_samples(self.source, self.images):
+            yield (torch.from_numpy(array),)
 
 
 @dataclass(frozen=True)
@@ -86,7 +81,7 @@ def calibration_for(
     """
     if asked is None:
         return Calibration((), "", tuple(seeded_samples(source)), 0)
-    rule = _rule(source)
+    rule = image_rule(source, "Give preprocessing; only images can calibrate")
     if str(asked) == NO_DATA:
         return _from_statistics(source, program, rule, progress)
     chosen = choose_images(Path(asked))
@@ -108,17 +103,7 @@ def choose_images(folder: Path) -> tuple[Path, ...]:
             where=str(folder),
             hint=f"Give {FEWEST_IMAGES} or more; {MOST_IMAGES} are used",
         )
-    return found[:: max(1, len(found) // MOST_IMAGES)][:MOST_IMAGES]
-
-
-def _rule(source: SourceModel) -> Preprocessing:
-    if source.preprocessing is None or len(source.example_input) != 1:
-        raise InputError(
-            "the model does not take one image, or does not say how to prepare it",
-            where=source.provenance.model,
-            hint="Give preprocessing; only images can calibrate",
-        )
-    return source.preprocessing
+    return spread(found, MOST_IMAGES)
 
 
 def _from_statistics(
@@ -128,6 +113,12 @@ def _from_statistics(
 
     from mobiledeploy.quantize.synthesis import synthesise
 
+    if not source.example_input[0].is_floating_point():
+        raise InputError(
+            "made inputs are reals, and the file is to take raw pixels",
+            where="--calibration none",
+            hint="Calibrate on images, or leave --input-dtype uint8 out",
+        )
     pairs = list(zip(rule.mean, rule.std, strict=True))
     low, high = (torch.tensor([(pixel - mean) / std for mean, std in pairs]) for pixel in (0, 255))
     classes = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,8 +103,8 @@ def seeded_samples(source: SourceModel) -> list[Sample]:
     return samples
 
 
-def image_samples(source: SourceModel, images: Sequence[Path]) -> list[Sample]:
-    """Real images through the source's own preprocessing.
+def image_samples(source: SourceModel, images: Iterable[Path]) -> Iterator[Sample]:
+    """Real images through the source's own preprocessing, one at a time.
 
     Raises:
         InputError: the model takes no image, or a file is no image.
@@ -112,16 +112,26 @@ def image_samples(source: SourceModel, images: Sequence[Path]) -> list[Sample]:
     from mobiledeploy.images import load_image
     from mobiledeploy.preprocessing import to_input
 
-    rule = source.preprocessing
-    if rule is None or len(source.example_input) != 1:
+    rule = image_rule(source, "Leave the images out, or give the model a preprocessing")
+    example = _array(source.example_input[0])
+    spec = TensorSpec("image", example.shape, str(example.dtype), "NCHW", "image")
+    for path in images:
+        yield (to_input(load_image(path), rule, spec),)
+
+
+def image_rule(source: SourceModel, hint: str) -> Preprocessing:
+    """How an image becomes the source's only input.
+
+    Raises:
+        InputError: it takes something else, or does not say; ``hint`` is what to do.
+    """
+    if source.preprocessing is None or len(source.example_input) != 1:
         raise InputError(
             "the model does not take one image, or does not say how to prepare it",
             where=source.provenance.model,
-            hint="Leave the images out, or give the model a preprocessing",
+            hint=hint,
         )
-    example = _array(source.example_input[0])
-    spec = TensorSpec("image", example.shape, str(example.dtype), "NCHW", "image")
-    return [(to_input(load_image(path), rule, spec),) for path in images]
+    return source.preprocessing
 
 
 def _run(source: SourceModel, sample: Sample) -> tuple[np.ndarray, ...]:

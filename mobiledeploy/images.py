@@ -62,6 +62,11 @@ def find_images(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(found, key=lambda path: path.relative_to(folder).parts))
 
 
+def spread(images: tuple[Path, ...], most: int) -> tuple[Path, ...]:
+    """At most so many images, evenly spread over all of them."""
+    return images[:: max(1, len(images) // most)][:most]
+
+
 def list_images(
     folder: Path,
     labels: Path | None = None,

@@ -66,8 +66,6 @@ def comparison_images(folder: Path | None) -> tuple[Path, ...]:
     """Up to ``MAX_IMAGES`` images, evenly spread over a folder; none for no folder."""
     if folder is None:
         return ()
-    from mobiledeploy.images import find_images
+    from mobiledeploy.images import find_images, spread
 
-    found = find_images(folder)
-    step = max(1, len(found) // MAX_IMAGES)
-    return found[::step][:MAX_IMAGES]
+    return spread(find_images(folder), MAX_IMAGES)

@@ -189,7 +189,6 @@ def test_weights_alone_need_no_calibration_and_take_one(
     assert said[2].startswith("24 images, sha256 ")
 
 
-@pytest.mark.xfail(strict=True, reason="calibration inputs are reals, the program takes bytes: RuntimeError")
 @pytest.mark.parametrize("calibration", ["none", "photos"])
 def test_pixels_inside_and_a_calibration(source: SourceModel, photos: Path, calibration: str) -> None:
     """The file takes bytes: calibration sees what the first layer sees, or the pair is refused."""
