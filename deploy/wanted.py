@@ -81,7 +81,7 @@ class Wanted:
         """The caller's recipe, or the default one for this arithmetic, output and source.
 
         Raises:
-            InputError: the caller's recipe is for another arithmetic.
+            InputError: the caller's recipe is for another arithmetic, or another output.
         """
         from mobiledeploy.quantize import Recipe as Default
 
@@ -97,6 +97,12 @@ class Wanted:
                 f"it is for {given.activations} activations, --precision {self.precision} is not",
                 where="recipe",
                 hint="Leave activations out of the recipe: the precision says it",
+            )
+        if given.float_output and self.output_dtype not in (None, "float32"):
+            raise InputError(
+                f"its float_output and --output-dtype {self.output_dtype} do not go together",
+                where="recipe",
+                hint="Leave one of them out",
             )
         return replace(given, activations=activations, float_output=given.float_output or float_output)
 

@@ -12,7 +12,7 @@ from torch.fx import GraphModule, Interpreter, Node
 from torch.nn import functional
 
 from mobiledeploy.errors import InputError
-from mobiledeploy.quantize.calibration import Inputs
+from mobiledeploy.quantize.calibration import Inputs, not_finite
 from mobiledeploy.quantize.graph import tidy
 from mobiledeploy.source import OUTPUT_MOMENTS
 
@@ -51,7 +51,7 @@ def synthesise(
         progress: called as ``progress(steps done, steps in all)``.
 
     Raises:
-        InputError: the program has no batch norm statistics.
+        InputError: the program has no batch norm statistics, or makes NaN or infinite activations.
     """
     module = program.module(check_guards=False)
     tidy(module)
@@ -109,12 +109,19 @@ class _Descent:
         self._optimiser = torch.optim.Adam([self.images], betas=(0.5, 0.9))
 
     def step(self, progress: float) -> None:
-        """Move the inputs once; ``progress`` is the share of steps done."""
+        """Move the inputs once; ``progress`` is the share of steps done.
+
+        Raises:
+            InputError: NaN or infinite activations (names the layer).
+        """
         for group in self._optimiser.param_groups:
             group["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * progress))
         with torch.enable_grad():
             self._optimiser.zero_grad()
-            self._loss().backward()  # type: ignore[no-untyped-call]
+            loss = self._loss()
+            if not torch.isfinite(loss):
+                raise not_finite(self._module, (self.images[:1].detach(),), 0)
+            loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
         with torch.no_grad():
             self.images.clamp_(*self._limits)
