@@ -1,0 +1,1 @@
+"""The program that runs a model on a device, how to build it, and what it says."""
