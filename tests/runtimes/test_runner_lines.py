@@ -140,13 +140,10 @@ def test_a_request_as_arguments() -> None:
         inputs="/data/in",
         timing=Timing(period_us=33_333),
     )
-    assert (
-        request.arguments()
-        == (
-            "--engine litert --model /data/m.tflite --threads 2 --library /data/lib.so --affinity 4,5 "
-            "--inputs /data/in --warmup-runs 1 --warmup-seconds 0 --min-runs 50 --min-seconds 1 "
-            "--max-seconds 0 --period-us 33333"
-        ).split()
+    assert " ".join(request.arguments()) == (
+        "--engine litert --model /data/m.tflite --threads 2 --library /data/lib.so --affinity 4,5 "
+        "--inputs /data/in --warmup-runs 1 --warmup-seconds 0 --min-runs 50 --min-seconds 1 "
+        "--max-seconds 0 --period-us 33333"
     )
     each = Request("onnxruntime", "m", inputs="i", outputs="o", timing=None).arguments()
     assert each[-1] == "--each"
