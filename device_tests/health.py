@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from mobiledeploy.device_tests.errors import DeviceError
 from mobiledeploy.device_tests.facts import DeviceFacts
 from mobiledeploy.device_tests.folder import work_folder
+from mobiledeploy.device_tests.load import read_load
 from mobiledeploy.device_tests.probe import probe
 from mobiledeploy.device_tests.references import Device
 
@@ -21,9 +21,6 @@ LOW_BATTERY = 20
 STEADY_GOVERNORS = frozenset({"performance", "userspace"})
 THROTTLED = frozenset({"severe", "critical", "emergency", "shutdown"})
 TIMEOUT = 20.0
-_TWICE = ("sh", "-c", "head -n 1 /proc/stat; sleep 1; head -n 1 /proc/stat")
-_TICKS = re.compile(r"^cpu +(.*)$", re.MULTILINE)
-IDLE_COLUMNS = (3, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ def examine(device: Device) -> tuple[Check, ...]:
     Raises:
         DeviceLost: it vanished meanwhile.
     """
-    load = _load(device)
+    load = check_load(read_load(device.transport))
     try:
         folder = work_folder(device.transport, device.folder)
     except DeviceError as error:
@@ -171,19 +168,3 @@ def check_load(share: float | None) -> Check:
         f"{share:.0%} of all cores busy",
         "" if verdict == PASS else "Stop what else runs there",
     )
-
-
-def busy_share(text: str) -> float | None:
-    """Share of time, 0..1, that the cores worked between two first lines of ``/proc/stat``."""
-    rows = [[int(item) for item in row.split() if item.isdigit()] for row in _TICKS.findall(text)]
-    if len(rows) != 2 or len(rows[0]) != len(rows[1]) or len(rows[0]) <= max(IDLE_COLUMNS):
-        return None
-    spent = [after - before for before, after in zip(*rows, strict=True)]
-    # Guests' time is counted in user time already.
-    total = sum(spent[:8])
-    return 1 - sum(spent[column] for column in IDLE_COLUMNS) / total if total > 0 else None
-
-
-def _load(device: Device) -> Check:
-    done = device.transport.run(_TWICE, TIMEOUT)
-    return check_load(busy_share(done.stdout) if done.exit_code == 0 else None)

@@ -9,7 +9,7 @@ from mobiledeploy.device_tests.android_parse import parse_battery, parse_getprop
 from mobiledeploy.device_tests.cpu_parse import add_frequencies, parse_cpuinfo
 from mobiledeploy.device_tests.cpu_parts import core_name
 from mobiledeploy.device_tests.facts import Battery, Core, Zone
-from mobiledeploy.device_tests.health import busy_share
+from mobiledeploy.device_tests.load import busy_share
 from mobiledeploy.device_tests.ssh_complaints import explain
 from mobiledeploy.device_tests.system_parse import (
     denied,

@@ -1,0 +1,249 @@
+"""A folder on the device that belongs to one process of one host, and is gone when that is done.
+
+The folder is the lock: ``mkdir`` succeeds once, for whichever host.  Whoever finds one that was left
+behind (its process is dead, the device was restarted, nobody has used it for a while) ends what
+still runs of it, puts back what it had changed, and takes its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import posixpath
+import re
+import secrets
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mobiledeploy.device_tests.conditions import utc_now
+from mobiledeploy.device_tests.copying import measure
+from mobiledeploy.device_tests.errors import DeviceBusyError, DeviceError, one_line
+from mobiledeploy.device_tests.folder import work_folder
+from mobiledeploy.device_tests.references import Device
+from mobiledeploy.device_tests.transport import COPY_TIMEOUT, RUN_TIMEOUT, Completed, Transport
+
+# Longer than any launch may take.
+STALE_MINUTES = 30
+# Set for what a session starts, so that it can be ended when the session is gone.
+VARIABLE = "MOBILEDEPLOY_SESSION"
+KEPT_FILES = 8
+TAKEN = 75
+# Restores governors that ``launch.py`` had saved, in the folder $1.
+PUT_BACK = """
+put_back() {
+    [ -f "$1/governors" ] || return 0
+    while read -r file old; do echo "$old" 2>/dev/null >"$file"; done <"$1/governors"
+    rm -f "$1/governors"
+}
+"""
+_BOOT = "cat /proc/sys/kernel/random/boot_id 2>/dev/null || sysctl -n kern.bootsessionuuid 2>/dev/null"
+# $1 work folder, $2 owner.  Ends in TAKEN, and says by whom, where the folder is someone else's.
+_ENTER = f"""
+umask 077
+mkdir -p "$1/store" || exit 1
+if mkdir "$1/session" 2>/dev/null; then
+    rm -f "$1"/store/.mobiledeploy-*.part
+    : >"$1/session/beat"
+    boot=$({_BOOT})
+    printf '%s' "$boot" >"$1/session/boot" && printf '%s' "$2" >"$1/session/owner"
+    exit
+fi
+[ -d "$1/session" ] || exit 1
+cat "$1/session/owner" 2>/dev/null
+echo
+[ "$(cat "$1/session/boot" 2>/dev/null)" = "$({_BOOT})" ] && echo same boot
+beat=$1/session/beat
+[ -f "$beat" ] || beat=$1/session
+[ -n "$(find "$beat" -prune -mmin +{STALE_MINUTES} 2>/dev/null)" ] && echo old
+exit {TAKEN}
+"""
+# $1 work folder, $2 token of the session that ends, $3 "same boot" or nothing.
+_EVICT = f"""{PUT_BACK}
+if [ -n "$3" ]; then
+    for file in $(grep -l "{VARIABLE}=$2" /proc/[0-9]*/environ 2>/dev/null); do
+        file=${{file#/proc/}}
+        kill -KILL ${{file%/environ}} 2>/dev/null
+    done
+    put_back "$1/session"
+fi
+rm -rf "$1/session"
+"""
+# $1 work folder, $2 owner: of somebody else's nothing is touched.
+_LEAVE = f"""{PUT_BACK}
+[ "$(cat "$1/session/owner" 2>/dev/null)" = "$2" ] || exit 0
+put_back "$1/session"
+rm -rf "$1/session"
+ls -t "$1/store" | tail -n +{KEPT_FILES + 1} | while read -r name; do rm -f "$1/store/$name"; done
+"""
+# $1 session's folder, $2 its token, then the program.
+_RUN = f'[ -d "$1" ] && : >"$1/beat"; export {VARIABLE}="$2"; shift 2; exec "$@"'
+# $1 a file, $2 its sha256.
+_HAS = """
+[ -f "$1" ] || exit 1
+sum=$( { sha256sum || shasum -a 256 || openssl dgst -sha256 -r; } <"$1" 2>/dev/null) || exit 1
+[ "${sum%% *}" = "$2" ] && touch "$1"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whose session it is; the token tells it from every other."""
+
+    user: str
+    host: str
+    pid: int
+    since: str
+    purpose: str
+    token: str
+
+    @property
+    def line(self) -> str:
+        """As it stands on the device."""
+        return json.dumps(asdict(self))
+
+    def __str__(self) -> str:
+        return one_line(f"{self.user}@{self.host}, process {self.pid} for {self.purpose}, since {self.since}")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A device and this process's folder on it.
+
+    Attributes:
+        device: connected and locked on this host.
+        work: folder that stays; what is in its ``store`` goes by the digest of its content.
+        owner: this process.
+    """
+
+    device: Device
+    work: str
+    owner: Holder
+
+    @property
+    def transport(self) -> Transport:
+        """The way to the device."""
+        return self.device.transport
+
+    @property
+    def folder(self) -> str:
+        """Absolute path on the device; all of it is removed at the end."""
+        return posixpath.join(self.work, "session")
+
+    def run(self, argv: Sequence[str], timeout: float = RUN_TIMEOUT) -> Completed:
+        """See ``Transport.run``; tells other hosts that this session is alive."""
+        return self.transport.run(["sh", "-c", _RUN, "sh", self.folder, self.owner.token, *argv], timeout)
+
+    def place(self, local: Path, mode: int = 0o600, *, keep: bool = False) -> str:
+        """Have a file on the device; it is sent only if the device has not that very content.
+
+        Args:
+            local: a file of this host.
+            mode: its permissions there.
+            keep: leave it there for the next session.
+
+        Returns:
+            Its path on the device.
+
+        Raises:
+            DeviceError: there is no space, or it cannot be written.
+        """
+        digest = measure(local).sha256
+        # The engines tell formats by the end of the name; nothing else of a name leaves this host.
+        suffix = local.suffix if local.suffix[1:].isalnum() and local.suffix.isascii() else ""
+        remote = posixpath.join(self.work, "store" if keep else "session", f"{digest[:24]}{suffix}")
+        if self.transport.run(["sh", "-c", _HAS, "sh", remote, digest], COPY_TIMEOUT).exit_code:
+            self.transport.push(local, remote, mode, COPY_TIMEOUT)
+        return remote
+
+    def resume(self, timeout: float) -> None:
+        """After ``DeviceLost``: reach the device again and have the folder again, empty if it restarted.
+
+        Raises:
+            DeviceError: it is not back in time, or another host has taken it.
+        """
+        self.transport.reconnect(timeout)
+        _enter(self.transport, self.work, self.owner)
+
+
+@contextmanager
+def open_session(device: Device, purpose: str) -> Iterator[Session]:
+    """Take a device for this process, on the device itself.
+
+    Args:
+        device: connected and locked on this host.
+        purpose: for those on other hosts who want it meanwhile.
+
+    Raises:
+        DeviceBusyError: another host uses it.
+        DeviceError: there is no folder to work in.
+    """
+    work = work_folder(device.transport, device.folder)
+    owner = Holder(_user(), socket.gethostname(), os.getpid(), utc_now(), purpose, secrets.token_hex(8))
+    _enter(device.transport, work, owner)
+    try:
+        yield Session(device, work, owner)
+    finally:
+        # A lost device keeps the folder; the next session clears it.
+        with contextlib.suppress(DeviceError):
+            device.transport.run(["sh", "-c", _LEAVE, "sh", work, owner.line], RUN_TIMEOUT)
+
+
+def _enter(transport: Transport, work: str, owner: Holder) -> None:
+    for last_try in (False, True):
+        done = transport.run(["sh", "-c", _ENTER, "sh", work, owner.line], RUN_TIMEOUT)
+        if done.exit_code == 0:
+            return
+        if done.exit_code != TAKEN:
+            raise DeviceError(
+                f"no session can be begun ({one_line(done.stderr)})",
+                where=f"{transport.name}: {work}",
+                hint="Free some space there, or name another folder in devices.toml",
+            )
+        written, *signs = done.stdout.splitlines() or [""]
+        holder, same_boot = _parse(written), "same boot" in signs
+        if holder == owner and same_boot:
+            return
+        if last_try or (same_boot and "old" not in signs and _alive(holder)):
+            raise DeviceBusyError(
+                f"in use by {holder or 'another process'}",
+                where=transport.name,
+                hint=f"Wait until that is done; it is taken over {STALE_MINUTES} minutes after its last sign",
+            )
+        token = holder.token if holder else "unknown"
+        transport.run(["sh", "-c", _EVICT, "sh", work, token, "same boot" if same_boot else ""], RUN_TIMEOUT)
+
+
+def _parse(text: str) -> Holder | None:
+    try:
+        holder = Holder(**json.loads(text))
+    except (ValueError, TypeError):
+        return None
+    return holder if re.fullmatch(r"[0-9a-f]{16}", str(holder.token)) else None
+
+
+def _alive(holder: Holder | None) -> bool:
+    """Whether its process may be at work; of another host that cannot be known."""
+    if holder is None or holder.host != socket.gethostname():
+        return True
+    # This process is at the beginning of a session, so a former one of its own has ended badly.
+    if holder.pid == os.getpid():
+        return False
+    try:
+        os.kill(int(holder.pid), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

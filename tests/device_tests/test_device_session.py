@@ -1,0 +1,126 @@
+"""One session on a device at a time, nothing left behind, on this machine's own shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from mobiledeploy.device_tests.errors import DeviceBusyError
+from mobiledeploy.device_tests.local import LocalTransport
+from mobiledeploy.device_tests.references import Device
+from mobiledeploy.device_tests.session import STALE_MINUTES, VARIABLE, open_session
+
+DEAD = 2**22 - 1
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Device:
+    return Device("local", LocalTransport(), str(tmp_path / "on the 'device'"))
+
+
+def leave_behind(work: Path, **changes: object) -> Path:
+    """A session as a crash leaves it."""
+    folder = work / "session"
+    folder.mkdir(parents=True)
+    work.chmod(0o700)
+    owner = {
+        "user": "ada",
+        "host": socket.gethostname(),
+        "pid": DEAD,
+        "since": "then",
+        "purpose": "a test",
+        "token": "0123456789abcdef",
+    }
+    (folder / "owner").write_text(json.dumps(owner | changes))
+    (folder / "boot").write_text(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+    (folder / "beat").touch()
+    return folder
+
+
+def test_files_are_sent_once_and_gone_afterwards(device: Device, tmp_path: Path) -> None:
+    assert device.folder
+    model = tmp_path / "a 'model' $(touch pwned).tflite"
+    model.write_bytes(b"1")
+    with open_session(device, "test") as session:
+        there = Path(session.place(model))
+        kept = Path(session.place(model, 0o700, keep=True))
+        assert there.suffix == kept.suffix == ".tflite"
+        assert "pwned" not in str(there)
+        before = there.stat().st_ino
+        assert session.place(model) == str(there)
+        assert there.stat().st_ino == before
+        there.write_bytes(b"2")
+        assert Path(session.place(model)).read_bytes() == b"1"
+    assert not there.exists()
+    assert kept.read_bytes() == b"1"
+    assert os.access(kept, os.X_OK)
+
+
+def test_two_sessions_never_meet(device: Device) -> None:
+    with open_session(device, "the first"):
+        other = leave_behind(Path(str(device.folder)) / "elsewhere", host="other.host").parent
+        with (
+            pytest.raises(DeviceBusyError, match=r"in use by ada@other.host, process .* for a test"),
+            open_session(Device("local", LocalTransport(), str(other)), "the second"),
+        ):
+            pytest.fail("both have it")
+    with open_session(device, "the third"):
+        pass
+
+
+def test_an_abandoned_session_is_ended_and_undone(device: Device, tmp_path: Path) -> None:
+    assert device.folder
+    folder = leave_behind(Path(device.folder))
+    governor = tmp_path / "governor"
+    governor.write_text("performance\n")
+    (folder / "governors").write_text(f"{governor} schedutil\n")
+    (Path(device.folder) / "store").mkdir()
+    part = Path(device.folder) / "store" / ".mobiledeploy-0.part"
+    part.touch()
+    left = subprocess.Popen(["sleep", "60"], env={VARIABLE: "0123456789abcdef", "PATH": os.environ["PATH"]})
+    other = subprocess.Popen(["sleep", "60"], env={VARIABLE: "fedcba9876543210", "PATH": os.environ["PATH"]})
+    try:
+        with open_session(device, "test") as session:
+            assert left.wait(10) == -9
+            assert other.poll() is None
+            assert governor.read_text() == "schedutil\n"
+            assert sorted(path.name for path in Path(session.folder).iterdir()) == ["beat", "boot", "owner"]
+            assert not part.exists()
+    finally:
+        for process in (left, other):
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("sign", ["old", "restarted"])
+def test_other_hosts_sessions_end_by_time_and_restart(device: Device, sign: str) -> None:
+    assert device.folder
+    folder = leave_behind(Path(device.folder), host="other.host")
+    if sign == "old":
+        then = time.time() - 60 * (STALE_MINUTES + 2)
+        os.utime(folder / "beat", (then, then))
+    else:
+        (folder / "boot").write_text("another")
+    with open_session(device, "test") as session:
+        assert session.run(["printenv", VARIABLE]).stdout.strip() == session.owner.token
+
+
+@pytest.mark.parametrize("owner", ["", "{}", "[" * 9, '{"token": "$(touch /tmp/x)"}', "null\0"])
+def test_a_damaged_owner_is_waited_for_then_replaced(device: Device, owner: str) -> None:
+    assert device.folder
+    folder = leave_behind(Path(device.folder))
+    (folder / "owner").write_text(owner)
+    (folder / "beat").unlink()
+    with pytest.raises(DeviceBusyError, match="another process"), open_session(device, "test"):
+        pass
+    then = time.time() - 60 * (STALE_MINUTES + 2)
+    os.utime(folder, (then, then))
+    with open_session(device, "test"):
+        pass
+    assert not folder.exists()
