@@ -14,7 +14,17 @@ from typing import Annotated, Any
 import typer
 
 from mobiledeploy import __version__
-from mobiledeploy.deploy.commands import convert, devices, diagnose, doctor, evaluate, inspect, models, verify
+from mobiledeploy.deploy.commands import (
+    benchmark,
+    convert,
+    devices,
+    diagnose,
+    doctor,
+    evaluate,
+    inspect,
+    models,
+    verify,
+)
 from mobiledeploy.deploy.commands.outcome import Outcome
 from mobiledeploy.errors import MobileDeployError, RefusedError
 
@@ -76,6 +86,7 @@ _add(inspect.inspect, inspect.EXAMPLE)
 _add(verify.verify, verify.EXAMPLE)
 _add(diagnose.diagnose, diagnose.EXAMPLE)
 _add(evaluate.evaluate, evaluate.EXAMPLE)
+_add(benchmark.benchmark, benchmark.EXAMPLE)
 _add(models.models, models.EXAMPLE)
 _add(doctor.doctor, doctor.EXAMPLE)
 _add_group("devices", devices.HELP, devices.COMMANDS)

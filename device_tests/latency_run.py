@@ -106,7 +106,7 @@ class LatencyRun:
         affinity: cores that it was bound to; empty: all.
         timing: how long it was asked to measure.
         clock: of the samples; ``EMULATED_CLOCK`` where the device said that its clock counts instructions.
-        before, after: how the device was.
+        before, after: how the device was; ``after`` is None if it was lost.
         launches: in order.
         ops: time of each operator, from a launch of its own that gives no samples.
         controlled: what was set for the measurement and put back, like ``governor performance``.
@@ -125,7 +125,7 @@ class LatencyRun:
     timing: Timing
     clock: str
     before: Conditions
-    after: Conditions
+    after: Conditions | None
     launches: tuple[Launch, ...]
     ops: tuple[OpTime, ...]
     controlled: tuple[str, ...]

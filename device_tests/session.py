@@ -152,11 +152,32 @@ class Session:
         Raises:
             DeviceError: there is no space, or it cannot be written.
         """
-        digest = measure(local).sha256
-        # The engines tell formats by the end of the name; nothing else of a name leaves this host.
-        suffix = local.suffix if local.suffix[1:].isalnum() and local.suffix.isascii() else ""
-        remote = posixpath.join(self.work, "store" if keep else "session", f"{digest[:24]}{suffix}")
-        if self.transport.run(["sh", "-c", _HAS, "sh", remote, digest], COPY_TIMEOUT).exit_code:
+        name = f"{measure(local).sha256[:24]}{_suffix(local)}"
+        return self._send(local, posixpath.join(self.work, "store" if keep else "session", name), mode)
+
+    def place_tree(self, local: Path, name: str) -> str:
+        """Have a folder on the device, until the session ends.
+
+        Args:
+            local: a folder of this host.
+            name: of the folder there; the same name for the same content.
+
+        Returns:
+            Its path on the device, which ends like the local one.
+
+        Raises:
+            DeviceError: as ``place``.
+        """
+        root = posixpath.join(self.folder, f"{name}{_suffix(local)}")
+        for file in sorted(path for path in local.rglob("*") if path.is_file()):
+            remote = posixpath.join(root, file.relative_to(local).as_posix())
+            self.transport.run(["mkdir", "-p", posixpath.dirname(remote)])
+            self._send(file, remote, 0o600)
+        return root
+
+    def _send(self, local: Path, remote: str, mode: int) -> str:
+        done = self.transport.run(["sh", "-c", _HAS, "sh", remote, measure(local).sha256], COPY_TIMEOUT)
+        if done.exit_code:
             self.transport.push(local, remote, mode, COPY_TIMEOUT)
         return remote
 
@@ -216,6 +237,11 @@ def _enter(transport: Transport, work: str, owner: Holder) -> None:
             )
         token = holder.token if holder else "unknown"
         transport.run(["sh", "-c", _EVICT, "sh", work, token, "same boot" if same_boot else ""], RUN_TIMEOUT)
+
+
+def _suffix(path: Path) -> str:
+    """The engines tell formats by the end of the name; nothing else of a name leaves this host."""
+    return path.suffix if path.suffix[1:].isalnum() and path.suffix.isascii() else ""
 
 
 def _parse(text: str) -> Holder | None:

@@ -1,0 +1,221 @@
+"""``mobiledeploy benchmark``."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
+from mobiledeploy.deploy.progress import announcer
+from mobiledeploy.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from mobiledeploy.device_tests.benchmark import Measured
+    from mobiledeploy.device_tests.latency_run import LatencyRun
+
+EXAMPLE = "mobiledeploy benchmark mobilenet_v2.tflite --device adb --threads 1,4"
+# Operators that a profile shows.
+SHOWN = 10
+
+
+def _numbers(text: str) -> str:
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise typer.BadParameter(f"{text!r} is no list of counts like 1,2,4.")
+    return text
+
+
+def benchmark(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="TFLite, ONNX or Core ML files.")],
+    device: Annotated[
+        list[str],
+        typer.Option(
+            "--device",
+            "-d",
+            metavar="REF",
+            help="local, adb:SERIAL, ssh:[USER@]HOST[:PORT] or a name of devices.toml; several run in parallel.",
+        ),
+    ],
+    threads: Annotated[
+        str, typer.Option("--threads", metavar="N,...", callback=_numbers, help="Each file on each of these.")
+    ] = "1",
+    launches: Annotated[
+        int, typer.Option("--launches", min=1, help="Of the runner, for each setting; they are interleaved.")
+    ] = 4,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Inferences of a launch, at least.")] = 50,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.0, help="Duration of a launch, at least.")
+    ] = 1.0,
+    warmup: Annotated[
+        float, typer.Option("--warmup", min=0.0, help="Seconds of inferences before those that count.")
+    ] = 0.2,
+    period: Annotated[
+        float | None,
+        typer.Option(
+            "--period",
+            min=0.0,
+            metavar="MS",
+            help="Paced: begin an inference every MS milliseconds (a camera).",
+        ),
+    ] = None,
+    affinity: Annotated[
+        str,
+        typer.Option("--affinity", metavar="CORES", help="Cores like 4-7; fastest, slowest or all."),
+    ] = "all",
+    governor: Annotated[
+        str,
+        typer.Option("--governor", metavar="NAME", help="Set where permitted and put back; '' leaves it."),
+    ] = "performance",
+    max_temperature: Annotated[
+        float | None,
+        typer.Option("--max-temperature", metavar="C", help="Wait before each launch until it is this cool."),
+    ] = None,
+    runner: Annotated[
+        Literal["auto", "native", "python"],
+        typer.Option("--runner", help="The native program, or the device's own Python."),
+    ] = "auto",
+    engine_library: Annotated[
+        Path | None,
+        typer.Option(
+            "--engine-library", metavar="FILE", help="Engine for the device: .so, or Android's .aar."
+        ),
+    ] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Time of each operator, too.")] = False,
+    as_json: JsonOption = False,
+) -> Outcome:
+    """Measure latency on devices: median, percentiles, interval, stability, and all that they depend on."""
+    from mobiledeploy.device_tests.affinity import check_affinity
+    from mobiledeploy.device_tests.benchmark import benchmark as run
+    from mobiledeploy.device_tests.cooling import Coolness
+    from mobiledeploy.device_tests.plan import Plan
+    from mobiledeploy.runtimes.formats import read_artifact
+    from mobiledeploy.runtimes.runner.request import Timing
+
+    _refuse_twice(files)
+    plan = Plan(
+        artifacts=tuple(map(read_artifact, files)),
+        threads=tuple(dict.fromkeys(map(int, threads.split(",")))),
+        launches=launches,
+        timing=Timing(
+            warmup_seconds=warmup, min_runs=runs, min_seconds=seconds, period_us=round(1000 * (period or 0))
+        ),
+        affinity=check_affinity(affinity),
+        governor=governor,
+        coolness=Coolness(max_temperature),
+        runner=runner,
+        library=engine_library,
+        profile=profile,
+    )
+    stop = threading.Event()
+    with announcer() as announce:
+        measured = run(device, plan, announce=announce, stop=stop)
+    errors = [item.error for item in measured if item.error]
+    if errors and not any(item.runs for item in measured):
+        raise errors[0]
+    data = {
+        "runs": [run.to_dict() for item in measured for run in item.runs],
+        "errors": [{"device": item.device, "message": str(item.error)} for item in measured if item.error],
+    }
+    code = errors[0].exit_code if errors else 0
+    return Outcome(data, lambda: _render(measured), as_json, code)
+
+
+def _refuse_twice(files: Sequence[Path]) -> None:
+    resolved = [file.resolve() for file in files]
+    for file in files:
+        if resolved.count(file.resolve()) > 1:
+            raise InputError("the file is named twice", where=str(file), hint="Name each once")
+
+
+def _render(measured: Sequence[Measured]) -> RenderableType:
+    from rich.console import Group
+
+    from mobiledeploy.deploy.commands.tables import columns, pairs
+
+    runs = [run for item in measured for run in item.runs]
+    heads = (
+        "file",
+        "device",
+        "threads",
+        "median",
+        "95% interval",
+        "p90",
+        "p99",
+        "init",
+        "first",
+        "memory",
+        "stability",
+    )
+    table = columns(heads, [_row(run) for run in runs])
+    notes = [note for run in runs for note in _notes(run)]
+    failures = [(item.device, str(item.error)) for item in measured if item.error]
+    profiles = [_profile(run) for run in runs if run.ops]
+    return Group(table, pairs(dict.fromkeys(notes)), *profiles, pairs(failures, "failed"))
+
+
+def _row(run: LatencyRun) -> tuple[str, ...]:
+    from mobiledeploy.deploy.commands.tables import size
+
+    figures = run.summary
+    first = [launch for launch in run.launches if launch.init_ns and launch.first_ns]
+    low, high = figures.interval.low, figures.interval.high
+    return (
+        run.model.name,
+        run.device,
+        str(run.threads),
+        _milliseconds(figures.median),
+        f"{_milliseconds(low)} - {_milliseconds(high)}",
+        _milliseconds(figures.p90),
+        _milliseconds(figures.p99),
+        _milliseconds(min(launch.init_ns or 0 for launch in first)) if first else "-",
+        _milliseconds(min(launch.first_ns or 0 for launch in first)) if first else "-",
+        size(run.memory_peak) if run.memory_peak else "-",
+        f"{figures.stability.score:.0%}",
+    )
+
+
+def _notes(run: LatencyRun) -> list[tuple[str, str]]:
+    from mobiledeploy.device_tests.record import findings
+
+    engine = run.engine
+    share = engine.delegated_share
+    words = [
+        f"{engine.name} {engine.version}",
+        f"{engine.delegate} {share:.0%} of ops" if engine.delegate and share is not None else "",
+        f"{engine.runner} runner",
+        run.model.arithmetic,
+    ]
+    notes = [(run.model.name, ", ".join(filter(None, words)))]
+    if run.controlled:
+        notes.append((f"{run.device} held", ", ".join(run.controlled)))
+    if run.uncontrolled:
+        notes.append(
+            (f"{run.device} not held", "; ".join(f"{item.name}: {item.reason}" for item in run.uncontrolled))
+        )
+    if found := findings(run):
+        notes.append((f"{run.device} beware", ", ".join(found)))
+    return notes
+
+
+def _profile(run: LatencyRun) -> RenderableType:
+    from mobiledeploy.deploy.commands.tables import columns
+
+    total = sum(op.ns for op in run.ops) or 1
+    slowest = sorted(run.ops, key=lambda op: -op.ns)[:SHOWN]
+    rows = [
+        (op.kind, op.name, _milliseconds(op.ns / max(1, op.calls)), f"{op.ns / total:.1%}") for op in slowest
+    ]
+    return columns((f"{run.model.name}: op", "name", "time", "share"), rows)
+
+
+def _milliseconds(nanoseconds: float) -> str:
+    """Three digits that mean something."""
+    value = nanoseconds / 1e6
+    digits = 3 if value < 1 else 2 if value < 100 else 1
+    return f"{value:.{digits}f} ms"

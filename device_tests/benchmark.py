@@ -1,0 +1,212 @@
+"""Latency of model files on devices: launches interleaved, losses survived, everything recorded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from mobiledeploy.device_tests.affinity import choose_cores
+from mobiledeploy.device_tests.conditions import Conditions, observe, utc_now
+from mobiledeploy.device_tests.cooling import wait_until_cool
+from mobiledeploy.device_tests.equipment import ENGINE_OF, Equipment, equip, place_artifact
+from mobiledeploy.device_tests.errors import DeviceError, DeviceLost
+from mobiledeploy.device_tests.facts import DeviceFacts
+from mobiledeploy.device_tests.latency_run import LatencyRun
+from mobiledeploy.device_tests.launch import Launched, launch
+from mobiledeploy.device_tests.plan import Plan
+from mobiledeploy.device_tests.record import record
+from mobiledeploy.device_tests.references import connect
+from mobiledeploy.device_tests.session import Session, open_session
+from mobiledeploy.errors import InputError, MobileDeployError
+from mobiledeploy.runtimes.runner.report import OpTime
+from mobiledeploy.runtimes.runner.request import Request, Timing
+
+RECONNECT_TIMEOUT = 60.0
+# Times that a device may be lost before it is given up.
+LOSSES = 3
+PURPOSE = "benchmark"
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What came of one device.
+
+    Attributes:
+        device: its reference.
+        runs: one for each setting that has samples, in the order of the plan.
+        error: why that is not all of them.
+    """
+
+    device: str
+    runs: tuple[LatencyRun, ...]
+    error: MobileDeployError | None = None
+
+
+def benchmark(
+    devices: Sequence[str],
+    plan: Plan,
+    *,
+    announce: Announce = lambda _: None,
+    stop: threading.Event | None = None,
+) -> tuple[Measured, ...]:
+    """Measure a plan on several devices at the same time.
+
+    Args:
+        devices: references, none twice.
+        plan: the same for all of them.
+        announce: told what is done now, from several threads.
+        stop: once it is set, no further launch begins.
+
+    Returns:
+        One for each device, in their order.  What went wrong with one of them is told there and
+        does not touch the others; what had been measured until then is kept.
+
+    Raises:
+        InputError: a device is named twice, or nothing is to be measured.
+    """
+    if len(set(devices)) != len(devices):
+        raise InputError("a device is named twice", where=", ".join(devices), hint="Name each once")
+    if not plan.order or not devices:
+        raise InputError("there is nothing to measure", hint="Give a model file, a device and launches")
+    stop = stop or threading.Event()
+    with ThreadPoolExecutor(len(devices)) as pool:
+        futures = [pool.submit(_measure, device, plan, announce, stop) for device in devices]
+        try:
+            return tuple(future.result() for future in futures)
+        except BaseException:
+            stop.set()
+            raise
+
+
+def _measure(reference: str, plan: Plan, announce: Announce, stop: threading.Event) -> Measured:
+    error: MobileDeployError | None = None
+    work: _Work | None = None
+    started = utc_now()
+    before = after = None
+    try:
+        announce(f"{reference}: connect")
+        with connect(reference, purpose=PURPOSE) as device, open_session(device, PURPOSE) as session:
+            facts, before = observe(session.transport, session.work)
+            work = _Work(reference, plan, session, facts, announce, stop)
+            try:
+                work.do()
+            finally:
+                with suppress(DeviceError):
+                    _, after = observe(session.transport, session.work)
+    except MobileDeployError as caught:
+        error = caught
+    if work is None or before is None:
+        return Measured(reference, (), error)
+    return Measured(reference, work.records(before, after, started), error)
+
+
+class _Work:
+    """A plan on one device, as far as it has come."""
+
+    def __init__(
+        self,
+        reference: str,
+        plan: Plan,
+        session: Session,
+        facts: DeviceFacts,
+        announce: Announce,
+        stop: threading.Event,
+    ) -> None:
+        self._reference, self._plan, self._session, self._facts = reference, plan, session, facts
+        self._announce, self._stop = announce, stop
+        self._launched: list[list[Launched]] = [[] for _ in plan.cells]
+        self._ops: list[tuple[OpTime, ...]] = [() for _ in plan.cells]
+        self._equipment: dict[str, Equipment] = {}
+        # Engines whose equipment has been on the device since it was last lost.
+        self._ready: set[str] = set()
+        self._losses = 0
+
+    def do(self) -> None:
+        """Every launch of the plan, in its order."""
+        order = self._plan.order
+        for place, index in enumerate(order):
+            if self._stop.is_set():
+                return
+            self._announce(
+                f"{self._reference}: {self._plan.cells[index]}, launch {place + 1} of {len(order)}"
+            )
+            self._launch(index, place)
+        if self._plan.profile:
+            self._profile()
+
+    def records(self, before: Conditions, after: Conditions | None, started: str) -> tuple[LatencyRun, ...]:
+        """Of the settings that have a launch."""
+        return tuple(
+            record(
+                self._reference,
+                self._facts,
+                self._plan,
+                cell,
+                self._equipment[ENGINE_OF[cell.artifact.target]],
+                launched,
+                ops,
+                before,
+                after,
+                started,
+            )
+            for cell, launched, ops in zip(self._plan.cells, self._launched, self._ops, strict=True)
+            if launched
+        )
+
+    def _launch(self, index: int, place: int) -> None:
+        """One launch; after a loss it is made again, and what the lost one had said is kept."""
+        while True:
+            try:
+                wait_until_cool(self._session, self._plan.coolness, self._announce)
+                done = self._start(self._request(index), place)
+                if done.error is None or done.launch.samples_ns:
+                    self._launched[index].append(done)
+                if done.error is None:
+                    return
+                raise done.error
+            except DeviceLost as lost:
+                self._losses += 1
+                if self._losses > LOSSES:
+                    raise
+                self._announce(f"{self._reference}: {lost.what}; reconnecting")
+                self._session.resume(RECONNECT_TIMEOUT)
+                # A device that was restarted has lost what was in its temporary folders.
+                self._ready.clear()
+
+    def _profile(self) -> None:
+        for index, cell in enumerate(self._plan.cells):
+            self._announce(f"{self._reference}: {cell}, profile")
+            timing = Timing(warmup_runs=5, min_runs=20, min_seconds=0)
+            done = self._start(replace(self._request(index), profile=True, timing=timing), 0)
+            if done.error:
+                raise done.error
+            self._ops[index] = done.report.ops
+
+    def _request(self, index: int) -> Request:
+        cell = self._plan.cells[index]
+        equipment = self._equip(ENGINE_OF[cell.artifact.target])
+        return Request(
+            equipment.engine,
+            place_artifact(self._session, cell.artifact),
+            library=equipment.library,
+            threads=cell.threads,
+            affinity=choose_cores(self._plan.affinity, self._facts.cores, self._reference),
+            timing=self._plan.timing,
+        )
+
+    def _equip(self, engine: str) -> Equipment:
+        if engine not in self._ready:
+            self._announce(f"{self._reference}: runner for {engine}")
+            self._equipment[engine] = equip(
+                self._session, self._facts, engine, runner=self._plan.runner, library=self._plan.library
+            )
+            self._ready.add(engine)
+        return self._equipment[engine]
+
+    def _start(self, request: Request, place: int) -> Launched:
+        argv = (*self._equipment[request.engine].argv, *request.arguments())
+        return launch(self._session, argv, place, governor=self._plan.governor, timeout=self._plan.timeout)
