@@ -1,0 +1,2 @@
+#include "engine.h"
+const Engine ENGINE_ONNX = {.name = "onnxruntime"};
