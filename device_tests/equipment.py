@@ -10,20 +10,18 @@ from mobiledeploy.device_tests.copying import measure
 from mobiledeploy.device_tests.errors import DeviceError
 from mobiledeploy.device_tests.facts import DeviceFacts
 from mobiledeploy.device_tests.session import Session
-from mobiledeploy.errors import EnvironmentProblem, InputError
+from mobiledeploy.errors import EnvironmentProblem, UnsupportedError
 from mobiledeploy.runtimes.census import Artifact
-from mobiledeploy.runtimes.runner.platforms import Platform
+from mobiledeploy.runtimes.runner.platforms import ARM64, ARMV7, GNU, X86_64, Platform, platform_of
 
 ENGINE_OF: dict[Target, str] = {"tflite": "litert", "onnx": "onnxruntime", "coreml": "coreml"}
 RUNNERS = ("auto", "native", "python")
 TIMEOUT = 30.0
 # The program that starts every other says what they are linked against.
 _LOADERS = (
-    ("/lib/ld-linux-aarch64.so.1", "arm64", "gnu"),
-    ("/lib/ld-linux-armhf.so.3", "armv7", "gnu"),
-    ("/lib64/ld-linux-x86-64.so.2", "x86_64", "gnu"),
-    ("/system/bin/linker64", None, "android"),
-    ("/system/bin/linker", "armv7", "android"),
+    ("/lib/ld-linux-aarch64.so.1", Platform(ARM64, GNU)),
+    ("/lib/ld-linux-armhf.so.3", Platform(ARMV7, GNU)),
+    ("/lib64/ld-linux-x86-64.so.2", Platform(X86_64, GNU)),
 )
 _MODULES = {
     "litert": ("ai_edge_litert", "tflite_runtime"),
@@ -47,6 +45,7 @@ class Equipment:
         library: the engine's library there; None: the runner has its engine itself.
         runner_sha256: of the program.
         library_sha256: of the library.
+        library_version: of the package that it is from; None: given by the user, or none.
     """
 
     engine: str
@@ -54,6 +53,7 @@ class Equipment:
     library: str | None
     runner_sha256: str
     library_sha256: str | None
+    library_version: str | None = None
 
 
 def equip(
@@ -82,10 +82,8 @@ def equip(
         return _python(session, engine)
     try:
         return _native(session, facts, engine, library)
-    except (EnvironmentProblem, DeviceError) as problem:
+    except (EnvironmentProblem, NoRunner):
         if runner == "native" or library is not None or not _has_python(session, engine):
-            raise
-        if isinstance(problem, DeviceError) and not isinstance(problem, NoRunner):
             raise
         return _python(session, engine)
 
@@ -107,6 +105,7 @@ def _native(session: Session, facts: DeviceFacts, engine: str, library: Path | N
         session.place(found.path, 0o600, keep=True),
         measure(program).sha256,
         found.sha256,
+        found.version,
     )
 
 
@@ -135,20 +134,20 @@ def _has_python(session: Session, engine: str) -> bool:
 
 def _platform(session: Session, facts: DeviceFacts) -> Platform:
     """From the loaders that the device has: a 32-bit system may stand on a 64-bit kernel."""
-    paths = [path for path, _, _ in _LOADERS]
     script = 'for file in "$@"; do [ -e "$file" ] && echo "$file"; done'
+    paths = [path for path, _ in _LOADERS]
     there = session.run(["sh", "-c", script, "sh", *paths], TIMEOUT).stdout.split()
-    for path, arch, libc in _LOADERS:
+    for path, platform in _LOADERS:
         if path in there:
-            try:
-                return Platform.of(arch or facts.abis[0], libc)
-            except (InputError, IndexError):
-                continue
-    raise NoRunner(
-        f"there is no native runner for {', '.join(facts.abis) or 'an unknown processor'}",
-        where=session.transport.name,
-        hint="Install Python with the engine there and take --runner python",
-    )
+            return platform
+    try:
+        return platform_of(facts.abis, android=facts.kind == "android")
+    except UnsupportedError as error:
+        raise NoRunner(
+            error.what,
+            where=session.transport.name,
+            hint="Install Python with the engine there and take --runner python",
+        ) from error
 
 
 def place_artifact(session: Session, artifact: Artifact) -> str:

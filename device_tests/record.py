@@ -76,7 +76,7 @@ def _engine(equipment: Equipment, launched: Launched) -> EngineUsed:
     report = launched.report
     return EngineUsed(
         name=report.engine or equipment.engine,
-        version=report.engine_version or "",
+        version=equipment.library_version or report.engine_version or "",
         library_sha256=equipment.library_sha256,
         runner=report.runner or "",
         runner_sha256=equipment.runner_sha256,

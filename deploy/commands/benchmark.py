@@ -39,7 +39,7 @@ def benchmark(
             "--device",
             "-d",
             metavar="REF",
-            help="local, adb:SERIAL, ssh:[USER@]HOST[:PORT] or a name of devices.toml; several run in parallel.",
+            help="local, adb:SERIAL, ssh:[USER@]HOST[:PORT], a name of devices.toml; several at once.",
         ),
     ],
     threads: Annotated[
@@ -139,44 +139,50 @@ def _render(measured: Sequence[Measured]) -> RenderableType:
     from mobiledeploy.deploy.commands.tables import columns, pairs
 
     runs = [run for item in measured for run in item.runs]
-    heads = (
-        "file",
-        "device",
-        "threads",
-        "median",
-        "95% interval",
-        "p90",
-        "p99",
-        "init",
-        "first",
-        "memory",
-        "stability",
+    setting = ("file", "device", "threads")
+    latency = columns(
+        (*setting, "median ms", "95%", "p90 ms", "p99 ms", "steady"),
+        [(*_setting(run), *_latency(run)) for run in runs],
     )
-    table = columns(heads, [_row(run) for run in runs])
-    notes = [note for run in runs for note in _notes(run)]
-    failures = [(item.device, str(item.error)) for item in measured if item.error]
+    start = columns(
+        (*setting, "init ms", "first ms", "memory", "delegated"),
+        [(*_setting(run), *_start(run)) for run in runs],
+    )
+    notes = dict.fromkeys(note for run in runs for note in _notes(run))
     profiles = [_profile(run) for run in runs if run.ops]
-    return Group(table, pairs(dict.fromkeys(notes)), *profiles, pairs(failures, "failed"))
+    failures = [("failed", str(item.error)) for item in measured if item.error]
+    return Group(latency, "", start, "", *profiles, pairs([*notes, *failures]))
 
 
-def _row(run: LatencyRun) -> tuple[str, ...]:
-    from mobiledeploy.deploy.commands.tables import size
+def _setting(run: LatencyRun) -> tuple[str, str, str]:
+    return run.model.name, run.device, str(run.threads)
 
+
+def _latency(run: LatencyRun) -> tuple[str, ...]:
     figures = run.summary
-    first = [launch for launch in run.launches if launch.init_ns and launch.first_ns]
     low, high = figures.interval.low, figures.interval.high
     return (
-        run.model.name,
-        run.device,
-        str(run.threads),
         _milliseconds(figures.median),
-        f"{_milliseconds(low)} - {_milliseconds(high)}",
+        f"{_milliseconds(low)}-{_milliseconds(high)}",
         _milliseconds(figures.p90),
         _milliseconds(figures.p99),
-        _milliseconds(min(launch.init_ns or 0 for launch in first)) if first else "-",
-        _milliseconds(min(launch.first_ns or 0 for launch in first)) if first else "-",
-        size(run.memory_peak) if run.memory_peak else "-",
         f"{figures.stability.score:.0%}",
+    )
+
+
+def _start(run: LatencyRun) -> tuple[str, ...]:
+    from statistics import median
+
+    from mobiledeploy.deploy.commands.tables import size
+
+    init = [launch.init_ns for launch in run.launches if launch.init_ns is not None]
+    first = [launch.first_ns for launch in run.launches if launch.first_ns is not None]
+    share = run.engine.delegated_share
+    return (
+        _milliseconds(median(init)) if init else "-",
+        _milliseconds(median(first)) if first else "-",
+        size(run.memory_peak) if run.memory_peak else "-",
+        f"{share:.0%} {run.engine.delegate}" if share is not None else "-",
     )
 
 
@@ -184,23 +190,13 @@ def _notes(run: LatencyRun) -> list[tuple[str, str]]:
     from mobiledeploy.device_tests.record import findings
 
     engine = run.engine
-    share = engine.delegated_share
-    words = [
-        f"{engine.name} {engine.version}",
-        f"{engine.delegate} {share:.0%} of ops" if engine.delegate and share is not None else "",
-        f"{engine.runner} runner",
-        run.model.arithmetic,
+    held = "; ".join(f"{item.name}: {item.reason}" for item in run.uncontrolled)
+    return [
+        (run.model.name, f"{run.model.arithmetic}, {engine.name} {engine.version}, {engine.runner}"),
+        (f"{run.device}: held", ", ".join(run.controlled)),
+        (f"{run.device}: not held", held),
+        (f"{run.device}: beware", ", ".join(findings(run))),
     ]
-    notes = [(run.model.name, ", ".join(filter(None, words)))]
-    if run.controlled:
-        notes.append((f"{run.device} held", ", ".join(run.controlled)))
-    if run.uncontrolled:
-        notes.append(
-            (f"{run.device} not held", "; ".join(f"{item.name}: {item.reason}" for item in run.uncontrolled))
-        )
-    if found := findings(run):
-        notes.append((f"{run.device} beware", ", ".join(found)))
-    return notes
 
 
 def _profile(run: LatencyRun) -> RenderableType:
@@ -211,11 +207,9 @@ def _profile(run: LatencyRun) -> RenderableType:
     rows = [
         (op.kind, op.name, _milliseconds(op.ns / max(1, op.calls)), f"{op.ns / total:.1%}") for op in slowest
     ]
-    return columns((f"{run.model.name}: op", "name", "time", "share"), rows)
+    return columns((f"{run.model.name}: op", "name", "ms", "share"), rows)
 
 
 def _milliseconds(nanoseconds: float) -> str:
-    """Three digits that mean something."""
     value = nanoseconds / 1e6
-    digits = 3 if value < 1 else 2 if value < 100 else 1
-    return f"{value:.{digits}f} ms"
+    return f"{value:.{3 if value < 10 else 2 if value < 100 else 1}f}"
