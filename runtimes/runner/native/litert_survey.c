@@ -31,7 +31,7 @@ static void add_up(const LiteRtEvent *event) {
     char name[40];
     bool taken = event->type == EVENT_OF_DELEGATE;
     snprintf(name, sizeof name, "%s %llu", taken ? "XNNPACK" : "node", (unsigned long long)event->node);
-    profile_add(name, event->tag ? event->tag : "", event->elapsed_us * 1000);
+    profile_add(name, event->tag ? event->tag : "", event->elapsed_us * 1000, false);
 }
 
 bool litert_survey(const LiteRtFile *file, const Arguments *arguments, Model *model, const unsigned char *item) {

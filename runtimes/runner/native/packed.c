@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "failure.h"
@@ -11,7 +12,10 @@
 void inputs_open(PackedInputs *inputs, const char *path, const Tensors *tensors) {
     *inputs = (PackedInputs){.path = path, .tensors = tensors, .items = 1};
     if (!path) return;
+    struct stat found;
     inputs->file = fopen(path, "rb");
+    if (inputs->file && !fstat(fileno(inputs->file), &found) && !S_ISREG(found.st_mode))
+        give_up(FAIL_INPUT, "%s is no file", path);
     if (!inputs->file || fseeko(inputs->file, 0, SEEK_END))
         give_up(FAIL_INPUT, "%s cannot be read: %s", path, strerror(errno));
     int64_t size = (int64_t)ftello(inputs->file);

@@ -2,10 +2,11 @@
 #ifndef PROFILE_H
 #define PROFILE_H
 
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
-void profile_add(const char *name, const char *kind, uint64_t ns);
+/* One call; the first of each may be left out. */
+void profile_add(const char *name, const char *kind, uint64_t ns, bool but_first);
 /* Prints `profile`. */
 void profile_say(void);
 

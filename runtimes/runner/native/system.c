@@ -46,10 +46,24 @@ void stay_on(const Arguments *arguments) {
             give_up(FAIL_AFFINITY, "core %d is absent, offline or not allowed", arguments->cores[i]);
 }
 
+/* Number of the processor's kind in an ELF header; -1: not said. */
+static int machine_of(const char *path) {
+    unsigned char start[20] = {0};
+    FILE *file = fopen(path, "rb");
+    if (!file) return -1;
+    size_t got = fread(start, 1, sizeof start, file);
+    fclose(file);
+    return got == sizeof start && !memcmp(start, "\177ELF", 4) ? start[18] | start[19] << 8 : -1;
+}
+
 void *library_open(const char *path) {
     /* Where there is no slash, dlopen would look elsewhere. */
     char *real = realpath(path, NULL);
     if (!real) give_up(FAIL_ENGINE, "%s: %s", path, strerror(errno));
+    /* The loader says only that there is no such file. */
+    int machine = machine_of(real), own = machine_of("/proc/self/exe");
+    if (machine >= 0 && own >= 0 && machine != own)
+        give_up(FAIL_ENGINE, "%s is for processors of kind %d, this program runs on kind %d", path, machine, own);
     void *library = dlopen(real, RTLD_NOW | RTLD_LOCAL);
     if (!library) give_up(FAIL_ENGINE, "%s", dlerror());
     free(real);
