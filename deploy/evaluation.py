@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mobiledeploy.contract import Preprocessing
 from mobiledeploy.device_tests.accuracy import AccuracyRun, evaluate_sessions
-from mobiledeploy.images import list_images
+from mobiledeploy.device_tests.device_accuracy import DEFAULT, Options, evaluate_on_device
+from mobiledeploy.images import LabelledImage, list_images
 from mobiledeploy.presets import preset
 from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.formats import needs, open_session, read_artifact
@@ -42,27 +43,79 @@ def evaluate(
         InputError: the file, an image or the labels do not fit; says which.
         EnvironmentProblem: the engine that runs the file is not installed.
     """
-    path = Path(file)
-    if isinstance(preprocessing, str):
-        # An unknown name is refused even where the file's own rule counts; the size does not matter.
-        preset(preprocessing, 224, 224)
     with needs("all"):
-        artifact = read_artifact(path)
-        listed = list_images(
-            Path(images),
-            None if labels is None else Path(labels),
-            class_names=artifact.contract.labels if artifact.contract else artifact.contents.labels,
-            classes=_classes(artifact, label_offset or 0),
-        )
+        artifact, listed = _read(Path(file), images, labels, preprocessing, label_offset)
         return evaluate_sessions(
             artifact,
-            lambda: open_session(path, threads=1),
+            lambda: open_session(artifact.path, threads=1),
             listed,
             preprocessing=preprocessing,
             label_offset=label_offset,
             workers=workers,
             progress=progress,
         )
+
+
+def evaluate_device(
+    file: str | Path,
+    images: str | Path,
+    device: str,
+    *,
+    labels: str | Path | None = None,
+    preprocessing: Preprocessing | str | None = None,
+    label_offset: int | None = None,
+    options: Options = DEFAULT,
+    compare: bool = True,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> AccuracyRun:
+    """Top-1 and top-5 of a model file on a device, its outputs beside those of this host.
+
+    Args:
+        file, images, labels, preprocessing, label_offset, progress: as in ``evaluate``.
+        device: its reference.
+        options: threads, runner and engine there.
+        compare: run the file on this host, too, on the same inputs.
+
+    Returns:
+        The run; ``run.host.sound`` tells a wrong kernel from rounding.
+
+    Raises:
+        InputError, EnvironmentProblem: as ``evaluate``.
+        DeviceError: the device cannot do it, or was lost too often.
+        VerificationError: it computes NaN where this host does not.
+    """
+    with needs("all"):
+        artifact, listed = _read(Path(file), images, labels, preprocessing, label_offset)
+        return evaluate_on_device(
+            device,
+            artifact,
+            listed,
+            options=options,
+            preprocessing=preprocessing,
+            label_offset=label_offset,
+            host=(lambda: open_session(artifact.path, threads=1)) if compare else None,
+            progress=progress,
+        )
+
+
+def _read(
+    path: Path,
+    images: str | Path,
+    labels: str | Path | None,
+    preprocessing: Preprocessing | str | None,
+    label_offset: int | None,
+) -> tuple[Artifact, tuple[LabelledImage, ...]]:
+    """The file, and the images with the classes that it knows."""
+    if isinstance(preprocessing, str):
+        # An unknown name is refused even where the file's own rule counts; the size does not matter.
+        preset(preprocessing, 224, 224)
+    artifact = read_artifact(path)
+    return artifact, list_images(
+        Path(images),
+        None if labels is None else Path(labels),
+        class_names=artifact.contract.labels if artifact.contract else artifact.contents.labels,
+        classes=_classes(artifact, label_offset or 0),
+    )
 
 
 def _classes(artifact: Artifact, offset: int) -> int | None:

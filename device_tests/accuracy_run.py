@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mobiledeploy.contract import Preprocessing
+from mobiledeploy.device_tests.facts import DeviceFacts
+from mobiledeploy.device_tests.host_comparison import HostComparison
 from mobiledeploy.device_tests.statistics import Interval, mcnemar, paired_difference, wilson
 from mobiledeploy.errors import InputError
 from mobiledeploy.preprocessing import identity
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 TOP = 5
 
 
@@ -63,6 +65,11 @@ class AccuracyRun:
         seconds: wall time from the first image to the last, decoding and inference.
         workers: threads that decoded and inferred.
         predictions: one per image, in the order of the images.
+        device: reference of the device that computed; None: this host, in this process.
+        facts: what that device is.
+        engine_seconds: inference alone, on a device; None: not told apart.
+        outputs_sha256: of all outputs that a device computed, in order.
+        host: its outputs beside this host's; None: not compared.
     """
 
     file: str
@@ -74,6 +81,11 @@ class AccuracyRun:
     seconds: float
     workers: int
     predictions: tuple[Prediction, ...]
+    device: str | None = None
+    facts: DeviceFacts | None = None
+    engine_seconds: float | None = None
+    outputs_sha256: str | None = None
+    host: HostComparison | None = None
 
     @property
     def images(self) -> int:
@@ -116,6 +128,7 @@ class AccuracyRun:
             "tied": self.tied,
             "images_per_second": self.images_per_second,
             "preprocessing_id": self.preprocessing_id,
+            "sound": None if self.host is None else self.host.sound,
         }
 
     def to_json(self) -> str:

@@ -89,10 +89,14 @@ def owner(identity: str) -> Owner | None:
 
 def lock_file(identity: str) -> Path:
     """The file whose lock stands for a device: its name is a digest, as serials may hold anything."""
-    configured = os.environ.get("XDG_STATE_HOME")
-    base = Path(configured) if configured else Path.home() / ".local" / "state"
     name = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:32]
-    return base / "mobiledeploy" / "locks" / f"{name}.lock"
+    return state_folder() / "locks" / f"{name}.lock"
+
+
+def state_folder() -> Path:
+    """Where mobiledeploy keeps what outlives a process: ``XDG_STATE_HOME``, else the usual place."""
+    configured = os.environ.get("XDG_STATE_HOME")
+    return (Path(configured) if configured else Path.home() / ".local" / "state") / "mobiledeploy"
 
 
 def _open(identity: str) -> IO[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mobiledeploy.deploy.commands.options import EngineLibraryOption, RunnerOption
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
 from mobiledeploy.deploy.progress import announcer
 from mobiledeploy.errors import InputError
@@ -76,16 +77,8 @@ def benchmark(
         float | None,
         typer.Option("--max-temperature", metavar="C", help="Wait before each launch until it is this cool."),
     ] = None,
-    runner: Annotated[
-        Literal["auto", "native", "python"],
-        typer.Option("--runner", help="The native program, or the device's own Python."),
-    ] = "auto",
-    engine_library: Annotated[
-        Path | None,
-        typer.Option(
-            "--engine-library", metavar="FILE", help="Engine for the device: .so, or Android's .aar."
-        ),
-    ] = None,
+    runner: RunnerOption = "auto",
+    engine_library: EngineLibraryOption = None,
     profile: Annotated[bool, typer.Option("--profile", help="Time of each operator, too.")] = False,
     as_json: JsonOption = False,
 ) -> Outcome:

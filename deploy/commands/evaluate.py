@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mobiledeploy.deploy.commands.options import EngineLibraryOption, RunnerOption
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
 from mobiledeploy.deploy.progress import counter
+from mobiledeploy.errors import VerificationError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -48,39 +51,79 @@ def evaluate(
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Threads; all cores by default.")
+        int | None, typer.Option("--workers", min=1, help="Threads of this host; all cores by default.")
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            "-d",
+            metavar="REF",
+            help="Compute there: local, adb:SERIAL, ssh:[USER@]HOST[:PORT], a name of devices.toml.",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads", min=1, help="Of the engine on a device; its cores, up to 4, by default."
+        ),
+    ] = None,
+    runner: RunnerOption = "auto",
+    engine_library: EngineLibraryOption = None,
+    compare: Annotated[
+        bool, typer.Option("--compare/--no-compare", help="Compare a device's outputs with this host's.")
+    ] = True,
     predictions: Annotated[
         bool, typer.Option("--predictions", help="Put every image's predictions into the JSON.")
     ] = False,
     as_json: JsonOption = False,
 ) -> Outcome:
     """Measure top-1 and top-5 of a file on labelled images, with 95% intervals."""
-    from mobiledeploy.deploy.evaluation import evaluate as run
+    from mobiledeploy.deploy.evaluation import evaluate as on_host
+    from mobiledeploy.deploy.evaluation import evaluate_device
     from mobiledeploy.device_tests.accuracy import paired
+    from mobiledeploy.device_tests.device_accuracy import Options
+
+    if device is None and (threads or engine_library or runner != "auto"):
+        raise typer.BadParameter("--threads, --runner and --engine-library go with --device.")
+
+    def run(path: Path, progress: Callable[[int, int], None]) -> AccuracyRun:
+        if device is None:
+            return on_host(
+                path,
+                images,
+                labels=labels,
+                preprocessing=preprocessing,
+                label_offset=label_offset,
+                workers=workers,
+                progress=progress,
+            )
+        return evaluate_device(
+            path,
+            images,
+            device,
+            labels=labels,
+            preprocessing=preprocessing,
+            label_offset=label_offset,
+            options=Options(threads, workers, runner, engine_library),
+            compare=compare,
+            progress=progress,
+        )
 
     runs = []
     for path in (file, against):
         if path is not None:
             with counter(f"evaluate {path.name}") as progress:
-                runs.append(
-                    run(
-                        path,
-                        images,
-                        labels=labels,
-                        preprocessing=preprocessing,
-                        label_offset=label_offset,
-                        workers=workers,
-                        progress=progress,
-                    )
-                )
+                runs.append(run(path, progress))
     difference = paired(runs[1], runs[0]) if against else None
     data = {
         **_to_data(runs[0], predictions),
         "against": _to_data(runs[1], predictions) if against else None,
         "difference": difference.to_dict() if difference else None,
     }
-    return Outcome(data, lambda: _render(runs, difference), as_json)
+    unsound = any(item.host and not item.host.sound for item in runs)
+    code = VerificationError.exit_code if unsound else 0
+    return Outcome(data, lambda: _render(runs, difference), as_json, code)
 
 
 def _to_data(run: AccuracyRun, predictions: bool) -> dict[str, object]:
@@ -113,7 +156,25 @@ def _render(runs: list[AccuracyRun], difference: PairedDifference | None) -> Ren
             ("McNemar's p", f"{difference.p_value:.3g}"),
             ("same prediction", f"{100 * difference.agreement:.1f}% of images"),
         ]
+    notes += [(f"{run.file}: device", words) for run in runs if (words := _on_device(run))]
     return Group(columns(heads, rows), pairs(notes))
+
+
+def _on_device(run: AccuracyRun) -> str:
+    if run.host is None:
+        return ""
+    host = run.host
+    ratio = "the same bytes" if host.sqnr_db is None else f"{host.sqnr_db:.1f} dB"
+    words = (
+        f"{host.same} of {host.images} predictions as on this host ({host.engine}), "
+        f"{host.identical} the same bytes, outputs {ratio}"
+    )
+    if host.sound or host.worst_db is None:
+        return words
+    return (
+        f"{words}. MISMATCH: {host.worst_image} at {host.worst_db:.1f} dB is no rounding; "
+        "an operator computes something else there"
+    )
 
 
 def _percent(share: Share) -> str:

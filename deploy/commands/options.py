@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -39,6 +39,14 @@ CalibrationOption = Annotated[
 RecipeOption = Annotated[
     Path | None,
     typer.Option("--recipe", metavar="JSON", help="How to quantize; fields left out have their defaults."),
+]
+RunnerName = Literal["auto", "native", "python"]
+RunnerOption = Annotated[
+    RunnerName, typer.Option("--runner", help="On the device: the native program, or its own Python.")
+]
+EngineLibraryOption = Annotated[
+    Path | None,
+    typer.Option("--engine-library", metavar="FILE", help="Engine for the device: .so, or Android's .aar."),
 ]
 MAX_IMAGES = 16
 
