@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import posixpath
 import tempfile
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Preprocessing
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
 from mobiledeploy.device_tests.equipment import ENGINE_OF, Equipment, equip, place_artifact
-from mobiledeploy.device_tests.errors import DeviceError, DeviceLost
+from mobiledeploy.device_tests.errors import DeviceLost
 from mobiledeploy.device_tests.evaluation_log import Chunk, EvaluationLog
 from mobiledeploy.device_tests.facts import DeviceFacts
 from mobiledeploy.device_tests.host_comparison import HostComparison
-from mobiledeploy.device_tests.launch import LAUNCH_TIMEOUT, Launched, launch
-from mobiledeploy.device_tests.parallel import in_order, usable_cores
+from mobiledeploy.device_tests.input_chunks import InputChunk, InputChunks
+from mobiledeploy.device_tests.launch import LAUNCH_TIMEOUT, launch
+from mobiledeploy.device_tests.packed_outputs import split_outputs
+from mobiledeploy.device_tests.parallel import usable_cores
 from mobiledeploy.device_tests.probe import probe
 from mobiledeploy.device_tests.references import connect
 from mobiledeploy.device_tests.scoring import Scoring, make_scoring
@@ -43,12 +40,6 @@ if TYPE_CHECKING:
 PURPOSE = "evaluate"
 RECONNECT_TIMEOUT = 60.0
 LOSSES = 3
-# The first chunk tells early what is wrong; large ones keep the device at work.
-FIRST_IMAGES, MOST_IMAGES = 8, 512
-CHUNK_SECONDS = 60.0
-MOST_BYTES = 256 * 2**20
-# Of the device's free space, for inputs; the next chunk is sent while one is computed.
-SHARE_OF_SPACE = 0.25
 MOST_THREADS = 4
 
 
@@ -114,23 +105,6 @@ def evaluate_on_device(
         return evaluation.run(reference, images, progress)
 
 
-@dataclass(frozen=True, slots=True)
-class _Packed:
-    """Images whose inputs are ready.
-
-    Attributes:
-        images: of the chunk.
-        file: their inputs on this host.
-        remote: the same on the device; None: not there.
-        host: outputs of this host for each; empty: nothing is compared.
-    """
-
-    images: Sequence[LabelledImage]
-    file: Path
-    remote: str | None
-    host: Sequence[Sequence[np.ndarray]]
-
-
 class _Evaluation:
     def __init__(
         self,
@@ -143,20 +117,14 @@ class _Evaluation:
     ) -> None:
         self._session, self._facts, self._artifact = session, facts, artifact
         self._scoring, self._options = scoring, options
-        self._workers = options.workers or usable_cores()
-        self._hosts: SimpleQueue[HostSession] = SimpleQueue()
-        self._comparison: HostComparison | None = None
-        if host:
-            sessions = [host() for _ in range(self._workers)]
-            self._comparison = HostComparison(sessions[0].engine)
-            for item in sessions:
-                self._hosts.put(item)
         cores = sum(core.online for core in facts.cores) or 1
         self._threads = options.threads or min(MOST_THREADS, cores)
         self._equipment = self._equip()
-        self._engine = ""
+        workers = options.workers or usable_cores()
+        hosts = [host() for _ in range(workers)] if host else []
+        self._comparison = HostComparison(hosts[0].engine) if hosts else None
+        self._inputs = InputChunks(scoring, workers, hosts, facts.free_bytes, session.place)
         self._losses = 0
-        self._seconds_an_image = 0.0
 
     def run(
         self, reference: str, images: Sequence[LabelledImage], progress: Callable[[int, int], None]
@@ -169,24 +137,26 @@ class _Evaluation:
         done = sum(len(chunk.predictions) for chunk in chunks)
         progress(done, len(images))
         started = time.perf_counter()
-        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as ahead:
-            for packed in self._pack_ahead(images[done:], Path(folder), ahead):
-                chunks.append(self._compute(packed))
+        with tempfile.TemporaryDirectory() as folder:
+            for inputs in self._inputs.make(images[done:], Path(folder)):
+                chunk = self._compute(inputs)
+                inputs.file.unlink()
+                now = time.perf_counter()
+                chunks.append(replace(chunk, seconds=now - started))
+                started = now
                 log.add(chunks[-1])
-                packed.file.unlink()
-                done += len(packed.images)
+                done += len(inputs.images)
                 progress(done, len(images))
-        seconds = time.perf_counter() - started
         log.finish()
         digests = "".join(digest for chunk in chunks for digest in chunk.digests)
         return AccuracyRun(
             file=self._artifact.path.name,
             sha256=self._artifact.sha256,
-            engine=self._engine,
+            engine=chunks[-1].engine,
             preprocessing=self._scoring.rule,
             label_offset=self._scoring.label_offset,
             classes=self._scoring.output.classes,
-            seconds=seconds,
+            seconds=sum(chunk.seconds for chunk in chunks),
             workers=self._threads,
             predictions=tuple(item for chunk in chunks for item in chunk.predictions),
             device=reference,
@@ -210,116 +180,65 @@ class _Evaluation:
             self._comparison.engine if self._comparison else "",
         ]
 
-    def _pack_ahead(
-        self, images: Sequence[LabelledImage], folder: Path, ahead: ThreadPoolExecutor
-    ) -> Iterator[_Packed]:
-        """Chunks of inputs; while one is computed the next is made and sent."""
-        waiting: deque[Future[_Packed]] = deque()
-        begin, size = 0, FIRST_IMAGES
-        while begin < len(images):
-            part = images[begin : begin + size]
-            waiting.append(ahead.submit(self._pack, part, folder / f"{begin}.inputs"))
-            begin += len(part)
-            size = self._next_size(size)
-            if len(waiting) > 1:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-    def _next_size(self, size: int) -> int:
-        bytes_an_image = self._bytes_an_image()
-        space = MOST_BYTES
-        if self._facts.free_bytes is not None:
-            space = min(space, int(SHARE_OF_SPACE * self._facts.free_bytes))
-        most = min(MOST_IMAGES, 2 * size, max(1, space // bytes_an_image))
-        if self._seconds_an_image:
-            most = min(most, max(1, int(CHUNK_SECONDS / self._seconds_an_image)))
-        return most
-
-    def _bytes_an_image(self) -> int:
-        import numpy as np
-
-        source = self._scoring.source
-        sides = [side for side in source.shape if side > 0]
-        return math.prod(sides) * np.dtype(source.dtype).itemsize
-
-    def _pack(self, images: Sequence[LabelledImage], file: Path) -> _Packed:
-        host = []
-        with file.open("wb") as stream:
-            for batch, outputs in in_order(self._prepare, images, self._workers):
-                stream.write(batch.tobytes())
-                host.append(outputs)
-        remote = None
-        # What is wrong with the device shows where it is used; here it is only sent ahead.
-        with suppress(DeviceError):
-            remote = self._session.place(file)
-        return _Packed(images, file, remote, host if self._comparison else ())
-
-    def _prepare(self, image: LabelledImage) -> tuple[np.ndarray, Sequence[np.ndarray]]:
-        batch = self._scoring.prepare(image)
-        if self._comparison is None:
-            return batch, ()
-        session = self._hosts.get()
-        try:
-            return batch, session.run([batch])
-        finally:
-            self._hosts.put(session)
-
-    def _compute(self, packed: _Packed) -> Chunk:
+    def _compute(self, inputs: InputChunk) -> Chunk:
         """A chunk on the device; again, from its beginning, if the device is lost meanwhile."""
         while True:
             try:
-                return self._attempt(packed)
+                return self._attempt(inputs)
             except DeviceLost:
                 self._losses += 1
                 if self._losses > LOSSES:
                     raise
                 self._session.resume(RECONNECT_TIMEOUT)
+                # A device that was restarted has lost what was in its temporary folders.
                 self._equipment = self._equip()
-                packed = replace(packed, remote=None)
+                inputs = replace(inputs, remote=None)
 
-    def _attempt(self, packed: _Packed) -> Chunk:
+    def _attempt(self, inputs: InputChunk) -> Chunk:
         session, equipment = self._session, self._equipment
-        inputs = packed.remote or session.place(packed.file)
+        packed = inputs.remote or session.place(inputs.file)
         outputs = posixpath.join(session.folder, "outputs")
         request = Request(
             equipment.engine,
             place_artifact(session, self._artifact),
             library=equipment.library,
             threads=self._threads,
-            inputs=inputs,
+            inputs=packed,
             outputs=outputs,
             timing=None,
         )
         done = launch(session, (*equipment.argv, *request.arguments()), 0, timeout=self._options.timeout)
         if done.error:
             raise done.error
-        local = packed.file.with_suffix(".outputs")
+        local = inputs.file.with_suffix(".outputs")
         session.transport.pull(outputs, local)
-        session.run(["rm", "-f", inputs, outputs])
-        return self._judge(packed, done, local)
+        session.run(["rm", "-f", packed, outputs])
+        data = local.read_bytes()
+        local.unlink()
+        return self._judge(inputs, done.report, data)
 
-    def _judge(self, packed: _Packed, done: Launched, file: Path) -> Chunk:
-        report = done.report
-        self._engine = f"{report.engine} {self._equipment.library_version or report.engine_version}"
-        items = _split(file.read_bytes(), report, len(packed.images), self._session.transport.name)
-        file.unlink()
+    def _judge(self, inputs: InputChunk, report: Report, data: bytes) -> Chunk:
+        items = split_outputs(data, report, len(inputs.images), self._session.transport.name)
         predictions, digests = [], []
-        for index, (image, outputs) in enumerate(zip(packed.images, items, strict=True)):
-            if packed.host and self._comparison:
-                self._comparison = self._compare(image, outputs, packed.host[index])
+        for index, (image, outputs) in enumerate(zip(inputs.images, items, strict=True)):
+            if inputs.host and self._comparison:
+                self._comparison = self._compare(self._comparison, image, outputs, inputs.host[index])
             predictions.append(self._scoring.judge(image, outputs))
             digests.append(hashlib.sha256(b"".join(item.tobytes() for item in outputs)).hexdigest())
         engine_ns = sum(report.samples_ns)
-        self._seconds_an_image = engine_ns / 1e9 / len(packed.images)
-        return Chunk(tuple(predictions), tuple(digests), engine_ns, self._comparison)
+        self._inputs.seconds_an_image = engine_ns / 1e9 / len(inputs.images)
+        engine = f"{report.engine} {self._equipment.library_version or report.engine_version}"
+        return Chunk(tuple(predictions), tuple(digests), engine, engine_ns, self._comparison)
 
     def _compare(
-        self, image: LabelledImage, device: Sequence[np.ndarray], host: Sequence[np.ndarray]
+        self,
+        comparison: HostComparison,
+        image: LabelledImage,
+        device: Sequence[np.ndarray],
+        host: Sequence[np.ndarray],
     ) -> HostComparison:
         import numpy as np
 
-        comparison = self._comparison or HostComparison("")
         if any(np.isnan(item).any() for item in device) and not any(np.isnan(item).any() for item in host):
             raise VerificationError(
                 f"it computes NaN for {image.name}, this host's {comparison.engine} does not",
@@ -337,28 +256,3 @@ class _Evaluation:
             runner=self._options.runner,
             library=self._options.library,
         )
-
-
-def _split(data: bytes, report: Report, count: int, device: str) -> list[list[np.ndarray]]:
-    """Packed outputs, image by image, in the order of the file's outputs."""
-    import numpy as np
-
-    size = sum(tensor.bytes for tensor in report.outputs)
-    if (report.items, len(data)) != (count, count * size) or hashlib.sha256(
-        data
-    ).hexdigest() != report.digest:
-        raise DeviceError(
-            f"{report.items} outputs of {count} arrived, {len(data)} bytes instead of {count * size}, "
-            "or others than the runner computed",
-            where=device,
-            hint="Try again; if it repeats, check the device's storage",
-        )
-    items = []
-    for begin in range(0, count * size, size):
-        tensors, place = [], begin
-        for tensor in report.outputs:
-            part = data[place : place + tensor.bytes]
-            tensors.append(np.frombuffer(part, tensor.dtype).reshape(tensor.shape))
-            place += tensor.bytes
-        items.append(tensors)
-    return items

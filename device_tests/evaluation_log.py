@@ -24,14 +24,18 @@ class Chunk:
     Attributes:
         predictions: one per image.
         digests: sha256 of the outputs of each.
+        engine: its name and version.
         engine_ns: inference alone.
         host: the comparison up to and with this chunk; None: none is made.
+        seconds: wall time since the chunk before.
     """
 
     predictions: tuple[Prediction, ...]
     digests: tuple[str, ...]
+    engine: str
     engine_ns: int
     host: HostComparison | None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +125,10 @@ def _parse(line: str) -> Chunk | None:
                 for item in data["predictions"]
             ),
             tuple(data["digests"]),
+            data["engine"],
             data["engine_ns"],
             HostComparison(**data["host"]) if data["host"] else None,
+            data["seconds"],
         )
     except (ValueError, KeyError, TypeError):
         return None

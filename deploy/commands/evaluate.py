@@ -64,9 +64,7 @@ def evaluate(
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(
-            "--threads", min=1, help="Of the engine on a device; its cores, up to 4, by default."
-        ),
+        typer.Option("--threads", min=1, help="Of the engine on a device; its cores, up to 4, by default."),
     ] = None,
     runner: RunnerOption = "auto",
     engine_library: EngineLibraryOption = None,
