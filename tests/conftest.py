@@ -24,3 +24,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def data_dir() -> Path:
     """Folder with real weights, labelled images and third-party models; use with ``mark.data``."""
     return DATA
+
+
+@pytest.fixture(scope="session")
+def v1_files(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """MobileNet V1 0.25 with published weights in int8, as ``tflite`` and ``onnx``."""
+    from mobiledeploy.deploy.conversion import convert_all
+    from mobiledeploy.deploy.sources import as_source
+
+    source = as_source(
+        "mobilenet_v1", weights=data_dir / "weights" / "mobilenet_v1_0.25_224_keras.pth", width=0.25
+    )
+    images = data_dir / "images" / "imagenet1k_sample_1000"
+    output = tmp_path_factory.mktemp("v1")
+    made = convert_all(
+        source, ("tflite", "onnx"), name="v1", precision="int8", calibration=images, output=output
+    )
+    return {conversion.artifact.path.suffix[1:]: conversion.artifact.path for conversion in made}

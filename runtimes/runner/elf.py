@@ -70,6 +70,8 @@ def _read(file: BinaryIO) -> Elf:
     start = file.read(64)
     if start[:4] != b"\x7fELF":
         raise ValueError("it is no ELF file")
+    if len(start) != 64:
+        raise ValueError("it is cut off")
     if start[4] not in (1, 2) or start[5] != 1:
         raise ValueError("neither 32 nor 64 bits, little-endian")
     wide = start[4] == 2

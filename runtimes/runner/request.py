@@ -47,7 +47,7 @@ class Request:
         inputs: packed file on the device: the bytes of every input tensor, item after item; None: made up.
         outputs: packed file to write, the same way; None: none is written.
         timing: how long to measure; None: every item of ``inputs`` once, for its outputs.
-        profile: report the time of each operator, which slows the inferences down.
+        profile: report the time of each operator, of inferences after those that are measured.
     """
 
     engine: str

@@ -1,6 +1,4 @@
 /* LiteRT over its C API: on the CPU, with the XNNPACK delegate that it takes by default. */
-#include <stdio.h>
-#include <string.h>
 
 #include "engine.h"
 #include "failure.h"

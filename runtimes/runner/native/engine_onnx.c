@@ -38,8 +38,9 @@ static const char *version(void) { return known_version; }
 /* Number of the type in the API -> name. */
 static const char *dtype_of(int type) {
     static const char *const names[] = {
-        [1] = "float32", [2] = "uint8",   [3] = "int8",     [4] = "uint16",  [5] = "int16",   [6] = "int32",    [7] = "int64",
-        [9] = "bool",    [10] = "float16", [11] = "float64", [12] = "uint32", [13] = "uint64", [16] = "bfloat16",
+        [1] = "float32",  [2] = "uint8",    [3] = "int8",    [4] = "uint16",  [5] = "int16",
+        [6] = "int32",    [7] = "int64",    [9] = "bool",    [10] = "float16", [11] = "float64",
+        [12] = "uint32",  [13] = "uint64",  [16] = "bfloat16",
     };
     return type >= 0 && type < (int)(sizeof names / sizeof names[0]) ? names[type] : NULL;
 }
@@ -68,9 +69,9 @@ static void make_input(size_t i, Model *model) {
     check(ort->SessionGetInputTypeInfo(session, i, &info), FAIL_MODEL, input_names[i]);
     int type = describe(info, input_names[i], tensor);
     input_bytes[i] = need_memory(tensor->bytes, 1);
-    check(ort->CreateTensorWithDataAsOrtValue(cpu_memory, input_bytes[i], tensor->bytes, tensor->shape, tensor->rank,
-                                              type, &inputs[i]),
-          FAIL_MODEL, input_names[i]);
+    OrtStatus *status = ort->CreateTensorWithDataAsOrtValue(
+        cpu_memory, input_bytes[i], tensor->bytes, tensor->shape, tensor->rank, type, &inputs[i]);
+    check(status, FAIL_MODEL, input_names[i]);
     model->inputs.bytes += tensor->bytes;
 }
 
@@ -87,16 +88,19 @@ static OrtObject *session_for(const Arguments *arguments, const char *profile) {
     check(ort->CreateSessionOptions(&options), FAIL_ENGINE, "CreateSessionOptions");
     check(ort->SetIntraOpNumThreads(options, arguments->threads), FAIL_ENGINE, "SetIntraOpNumThreads");
     /* As on ARM: otherwise x86 computes int8 as uint8, which saturates, and sums as float. */
-    check(ort->AddSessionConfigEntry(options, "session.qdqisint8allowed", "1"), FAIL_ENGINE, "AddSessionConfigEntry");
+    check(ort->AddSessionConfigEntry(options, "session.qdqisint8allowed", "1"), FAIL_ENGINE,
+          "AddSessionConfigEntry");
     if (profile) check(ort->EnableProfiling(options, profile), FAIL_OUTPUT, "EnableProfiling");
-    check(ort->CreateSession(environment, arguments->model, options, &made), FAIL_MODEL, "ONNX Runtime does not take it");
+    check(ort->CreateSession(environment, arguments->model, options, &made), FAIL_MODEL,
+          "ONNX Runtime does not take it");
     return made;
 }
 
 static void open_model(const Arguments *arguments, Model *model) {
     check(ort->CreateEnv(ORT_FATAL, "mobiledeploy", &environment), FAIL_ENGINE, "CreateEnv");
     check(ort->GetAllocatorWithDefaultOptions(&allocator), FAIL_ENGINE, "GetAllocatorWithDefaultOptions");
-    check(ort->CreateCpuMemoryInfo(ORT_ARENA, ORT_MEMORY_DEFAULT, &cpu_memory), FAIL_ENGINE, "CreateCpuMemoryInfo");
+    check(ort->CreateCpuMemoryInfo(ORT_ARENA, ORT_MEMORY_DEFAULT, &cpu_memory), FAIL_ENGINE,
+          "CreateCpuMemoryInfo");
     session = session_for(arguments, NULL);
     check(ort->SessionGetInputCount(session, &input_count), FAIL_MODEL, "SessionGetInputCount");
     check(ort->SessionGetOutputCount(session, &output_count), FAIL_MODEL, "SessionGetOutputCount");

@@ -47,8 +47,8 @@ static uint32_t code_point(const unsigned char **at) {
     static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
     uint32_t first = *(*at)++;
     if (first < 0x80) return first;
-    int more = first >= 0xf0 && first < 0xf8 ? 3 : first >= 0xe0 && first < 0xf0 ? 2 : first >= 0xc0 && first < 0xe0 ? 1 : 0;
-    if (!more) return 0xfffd;
+    if (first < 0xc0 || first > 0xf7) return 0xfffd;
+    int more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
     uint32_t point = first & (0x3fu >> more);
     for (int i = 0; i < more; i++) {
         if ((**at & 0xc0) != 0x80) return 0xfffd;

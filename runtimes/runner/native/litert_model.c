@@ -60,12 +60,14 @@ void litert_compile(LiteRtCompiled *made, const LiteRtFile *file, int threads, b
         give_up(FAIL_MODEL, "more than %d inputs or outputs", MOST_TENSORS);
     for (size_t i = 0; i < made->input_count; i++) {
         check(litert.GetSubgraphInput(file->graph, i, &tensor), "LiteRtGetSubgraphInput");
-        check(litert.GetCompiledModelInputBufferRequirements(made->compiled, 0, i, &wanted), "input requirements");
+        check(litert.GetCompiledModelInputBufferRequirements(made->compiled, 0, i, &wanted),
+              "input requirements");
         made->inputs[i] = buffer_for(file, tensor, wanted);
     }
     for (size_t i = 0; i < made->output_count; i++) {
         check(litert.GetSubgraphOutput(file->graph, i, &tensor), "LiteRtGetSubgraphOutput");
-        check(litert.GetCompiledModelOutputBufferRequirements(made->compiled, 0, i, &wanted), "output requirements");
+        check(litert.GetCompiledModelOutputBufferRequirements(made->compiled, 0, i, &wanted),
+              "output requirements");
         made->outputs[i] = buffer_for(file, tensor, wanted);
     }
 }

@@ -13,7 +13,8 @@ static LiteRtCompiled profiled;
 static bool are_sound(const LiteRtEvent *events, int count) {
     for (int i = 0; i < count; i++) {
         uint32_t type = (uint32_t)events[i].type;
-        if (!type || type > 1 << 8 || type & (type - 1) || events[i].source < 0 || events[i].source > 2) return false;
+        bool is_type = type && type <= 1 << 8 && !(type & (type - 1));
+        if (!is_type || events[i].source < 0 || events[i].source > 2) return false;
     }
     return true;
 }

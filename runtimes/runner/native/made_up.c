@@ -47,7 +47,8 @@ void made_up_item(unsigned char *item, const Tensors *tensors) {
                 number(item + at, tensor->dtype->fill, drawn);
                 continue;
             }
-            for (size_t b = 0; b < 8 && at + b < tensor->bytes; b++) item[at + b] = (unsigned char)(drawn >> (8 * b));
+            for (size_t b = 0; b < 8 && at + b < tensor->bytes; b++)
+                item[at + b] = (unsigned char)(drawn >> (8 * b));
         }
         item += tensor->bytes;
     }
