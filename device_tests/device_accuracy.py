@@ -225,7 +225,7 @@ class _Evaluation:
                 self._comparison = self._compare(self._comparison, image, outputs, inputs.host[index])
             predictions.append(self._scoring.judge(image, outputs))
             digests.append(hashlib.sha256(b"".join(item.tobytes() for item in outputs)).hexdigest())
-        engine_ns = sum(report.samples_ns)
+        engine_ns = (report.first_ns or 0) + sum(report.samples_ns)
         self._inputs.seconds_an_image = engine_ns / 1e9 / len(inputs.images)
         engine = f"{report.engine} {self._equipment.library_version or report.engine_version}"
         return Chunk(tuple(predictions), tuple(digests), engine, engine_ns, self._comparison)

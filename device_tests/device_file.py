@@ -7,6 +7,7 @@ reference = "adb:0A041FDD4003XK"
 reference = "ssh:pi@board.local"
 ssh_config = "bench_ssh_config"     # a path from this file's folder
 folder = "/mnt/fast/mobiledeploy"   # where to work on the device
+python = "/home/pi/venv/bin/python" # with the engine, for the Python runner
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 from mobiledeploy.errors import InputError
 
 FILE = "devices.toml"
-_KEYS = ("reference", "ssh_config", "folder")
+_KEYS = ("reference", "ssh_config", "folder", "python")
 _NAME = re.compile(r"[\w][\w.-]*")
 
 
@@ -36,6 +37,7 @@ class Entry:
         file: where it stands.
         ssh_config: OpenSSH configuration to use instead of the user's.
         folder: absolute path on the device to work in; None: a usual one.
+        python: absolute path on the device of the Python to use; None: ``python3``.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Entry:
     file: Path
     ssh_config: Path | None = None
     folder: str | None = None
+    python: str | None = None
 
 
 def find_entries(start: Path | None = None) -> dict[str, Entry]:
@@ -103,16 +106,19 @@ def _entry(name: str, values: Any, file: Path) -> Entry:
             raise InputError(f"{key} is no text", where=where, hint="Put it in quotes")
     if "reference" not in values:
         raise InputError("has no reference", where=where, hint='Add reference = "adb:SERIAL"')
-    folder = values.get("folder")
-    if folder and not folder.startswith("/"):
-        raise InputError(f"folder {folder!r} is no absolute path", where=where, hint="Start it with /")
+    for key in ("folder", "python"):
+        if key in values and not values[key].startswith("/"):
+            raise InputError(
+                f"{key} {values[key]!r} is no absolute path", where=where, hint="Start it with /"
+            )
     config = values.get("ssh_config")
     return Entry(
         name,
         values["reference"],
         file,
         file.parent / Path(config).expanduser() if config else None,
-        folder,
+        values.get("folder"),
+        values.get("python"),
     )
 
 

@@ -114,14 +114,14 @@ def _python(session: Session, engine: str) -> Equipment:
 
     if not _has_python(session, engine):
         raise DeviceError(
-            f"it has no python3 with numpy and {' or '.join(_MODULES[engine])}",
+            f"its {session.device.python} has no numpy with {' or '.join(_MODULES[engine])}",
             where=session.transport.name,
-            hint="Install them there, or take --runner native",
+            hint="Install them there, name another python in devices.toml, or take --runner native",
         )
     script = python_runner_source()
     return Equipment(
         engine,
-        ("python3", session.place(script, keep=True)),
+        (session.device.python, session.place(script, keep=True)),
         None,
         measure(script).sha256,
         None,
@@ -129,7 +129,7 @@ def _python(session: Session, engine: str) -> Equipment:
 
 
 def _has_python(session: Session, engine: str) -> bool:
-    return session.run(["python3", "-c", _PYTHON, *_MODULES[engine]], TIMEOUT).exit_code == 0
+    return session.run([session.device.python, "-c", _PYTHON, *_MODULES[engine]], TIMEOUT).exit_code == 0
 
 
 def _platform(session: Session, facts: DeviceFacts) -> Platform:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ class Address:
         port: of ssh; None: as configured.
         ssh_config: OpenSSH configuration to use instead of the user's.
         folder: where to work on the device; None: a usual place.
+        python: the device's Python; None: ``python3``, on this machine the one that runs.
     """
 
     kind: str
@@ -41,6 +43,7 @@ class Address:
     port: int | None = None
     ssh_config: Path | None = None
     folder: str | None = None
+    python: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,13 @@ class Device:
         reference: as the user wrote it.
         transport: the way to it.
         folder: where to work on it, if the user said so.
+        python: its Python.
     """
 
     reference: str
     transport: Transport
     folder: str | None = None
+    python: str = "python3"
 
 
 @contextmanager
@@ -89,7 +94,8 @@ def connect(
         if booted.exit_code == 0 and booted.stdout.strip():
             boot = f"boot:{booted.stdout.strip()}"
             stack.enter_context(hold([boot], transport.name, purpose, wait))
-        yield Device(reference, transport, address.folder)
+        python = sys.executable if address.kind == "local" else "python3"
+        yield Device(reference, transport, address.folder, address.python or python)
 
 
 def resolve(reference: str) -> Address:
@@ -121,7 +127,7 @@ def of_entry(entry: Entry) -> Address:
             where=f"{entry.file}: [devices.{entry.name}]",
             hint="Known forms are local, adb:SERIAL, adb:HOST:PORT and ssh:[USER@]HOST[:PORT]",
         )
-    return replace(address, ssh_config=entry.ssh_config, folder=entry.folder)
+    return replace(address, ssh_config=entry.ssh_config, folder=entry.folder, python=entry.python)
 
 
 def parse(reference: str) -> Address | None:

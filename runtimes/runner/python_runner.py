@@ -286,9 +286,13 @@ class Run:
         if options.each:
             for item in source:
                 self.engine.set_inputs(item)
-                self.one()
+                begin, ns = self.one()
+                self.begins.append(begin)
+                self.times.append(ns)
+                self._print_if_due("samples")
                 items += 1
                 self._keep(self._outputs(), digest, out)
+            self._print("samples")
         else:
             self.engine.clear()
             self.measure()

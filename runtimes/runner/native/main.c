@@ -79,11 +79,10 @@ typedef struct {
 } Run;
 
 /* The next item through the engine; its outputs in run->output. */
-static uint64_t next_item(Run *run) {
-    uint64_t began;
+static uint64_t next_item(Run *run, uint64_t *began) {
     inputs_read(&run->inputs, run->input);
     run->engine->set_inputs(run->model, run->input);
-    uint64_t ns = timed_run(run->engine, &began);
+    uint64_t ns = timed_run(run->engine, began);
     run->engine->get_outputs(run->model, run->output);
     run->engine->clear();
     return ns;
@@ -91,9 +90,11 @@ static uint64_t next_item(Run *run) {
 
 static void rest_of_the_items(Run *run) {
     while (run->inputs.next < run->inputs.items) {
-        next_item(run);
+        uint64_t began, ns = next_item(run, &began);
+        sample_add(began, ns);
         outputs_add(&run->outputs, run->output, run->model->outputs.bytes);
     }
+    samples_end();
 }
 
 static void go(const Engine *engine, const Arguments *arguments, Model *model, uint64_t memory_before) {
@@ -107,14 +108,15 @@ static void go(const Engine *engine, const Arguments *arguments, Model *model, u
     char digest[65];
     inputs_open(&run.inputs, arguments->inputs, &model->inputs);
     outputs_open(&run.outputs, arguments->outputs);
-    say_ns("first", next_item(&run));
+    uint64_t began;
+    say_ns("first", next_item(&run, &began));
     memcpy(run.first_output, run.output, model->outputs.bytes);
     outputs_add(&run.outputs, run.output, model->outputs.bytes);
     if (arguments->each) rest_of_the_items(&run);
     else measure(engine, arguments);
     say_memory(memory_before);
     inputs_rewind(&run.inputs);
-    next_item(&run);
+    next_item(&run, &began);
     bool steady = !memcmp(run.first_output, run.output, model->outputs.bytes);
     outputs_close(&run.outputs, digest);
     say_outputs(run.outputs.items, digest, steady);

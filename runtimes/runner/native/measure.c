@@ -55,6 +55,13 @@ static uint64_t one(const Engine *engine) {
     return began;
 }
 
+void sample_add(uint64_t began, uint64_t ns) {
+    keep(began, ns);
+    print_if_due("samples", true, clock_ns());
+}
+
+void samples_end(void) { print("samples", true); }
+
 static void warm_up(const Engine *engine, const Arguments *arguments) {
     uint64_t start = clock_ns(), now = start;
     for (uint64_t runs = 0; runs < arguments->warmup_runs || now - start < arguments->warmup_ns; runs++) {
@@ -81,5 +88,5 @@ void measure(const Engine *engine, const Arguments *arguments) {
         one(engine);
         now = clock_ns();
     }
-    print("samples", true);
+    samples_end();
 }
