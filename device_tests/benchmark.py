@@ -142,7 +142,7 @@ class _Work:
         """Of the settings that have a launch."""
         return tuple(
             record(
-                self._reference,
+                self._session.device,
                 self._facts,
                 self._plan,
                 cell,

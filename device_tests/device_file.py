@@ -8,6 +8,7 @@ reference = "ssh:pi@board.local"
 ssh_config = "bench_ssh_config"     # a path from this file's folder
 folder = "/mnt/fast/mobiledeploy"   # where to work on the device
 python = "/home/pi/venv/bin/python" # with the engine, for the Python runner
+clock = "instructions"              # an emulator whose clock counts instructions
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from typing import Any
 from mobiledeploy.errors import InputError
 
 FILE = "devices.toml"
-_KEYS = ("reference", "ssh_config", "folder", "python")
+INSTRUCTIONS = "instructions"
+_KEYS = ("reference", "ssh_config", "folder", "python", "clock")
 _NAME = re.compile(r"[\w][\w.-]*")
 
 
@@ -38,6 +40,7 @@ class Entry:
         ssh_config: OpenSSH configuration to use instead of the user's.
         folder: absolute path on the device to work in; None: a usual one.
         python: absolute path on the device of the Python to use; None: ``python3``.
+        clock: ``instructions`` of an emulator whose clock counts them; None: time.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Entry:
     ssh_config: Path | None = None
     folder: str | None = None
     python: str | None = None
+    clock: str | None = None
 
 
 def find_entries(start: Path | None = None) -> dict[str, Entry]:
@@ -106,11 +110,17 @@ def _entry(name: str, values: Any, file: Path) -> Entry:
             raise InputError(f"{key} is no text", where=where, hint="Put it in quotes")
     if "reference" not in values:
         raise InputError("has no reference", where=where, hint='Add reference = "adb:SERIAL"')
-    for key in ("folder", "python"):
+    for key in ("folder", "python", "clock"):
         if key in values and not values[key].startswith("/"):
             raise InputError(
                 f"{key} {values[key]!r} is no absolute path", where=where, hint="Start it with /"
             )
+    if values.get("clock", INSTRUCTIONS) != INSTRUCTIONS:
+        raise InputError(
+            f"clock {values['clock']!r} is unknown",
+            where=where,
+            hint=f'Write "{INSTRUCTIONS}" or leave it out',
+        )
     config = values.get("ssh_config")
     return Entry(
         name,
@@ -119,6 +129,7 @@ def _entry(name: str, values: Any, file: Path) -> Entry:
         file.parent / Path(config).expanduser() if config else None,
         values.get("folder"),
         values.get("python"),
+        values.get("clock"),
     )
 
 

@@ -7,11 +7,13 @@ from importlib import metadata
 
 from mobiledeploy.device_tests.affinity import choose_cores
 from mobiledeploy.device_tests.conditions import Conditions
+from mobiledeploy.device_tests.device_file import INSTRUCTIONS
 from mobiledeploy.device_tests.equipment import Equipment
 from mobiledeploy.device_tests.facts import DeviceFacts, Unread
-from mobiledeploy.device_tests.latency_run import EngineUsed, LatencyRun, ModelFile
+from mobiledeploy.device_tests.latency_run import EMULATED_CLOCK, EngineUsed, LatencyRun, ModelFile
 from mobiledeploy.device_tests.launch import Launched
 from mobiledeploy.device_tests.plan import Cell, Plan
+from mobiledeploy.device_tests.references import Device
 from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.runner.report import OpTime
 
@@ -21,7 +23,7 @@ BUSY = 0.10
 
 
 def record(
-    device: str,
+    device: Device,
     facts: DeviceFacts,
     plan: Plan,
     cell: Cell,
@@ -35,7 +37,7 @@ def record(
     """The record of one setting.
 
     Args:
-        device: its reference.
+        device: that was measured.
         facts: of the device.
         plan: that was followed.
         cell: the setting.
@@ -46,14 +48,14 @@ def record(
         started: UTC.
     """
     return LatencyRun(
-        device=device,
+        device=device.reference,
         facts=facts,
         model=model_file(cell.artifact),
         engine=_engine(equipment, launched[-1]),
         threads=cell.threads,
-        affinity=choose_cores(plan.affinity, facts.cores, device),
+        affinity=choose_cores(plan.affinity, facts.cores, device.reference),
         timing=plan.timing,
-        clock=launched[-1].report.clock or "",
+        clock=EMULATED_CLOCK if device.clock == INSTRUCTIONS else launched[-1].report.clock or "",
         before=before,
         after=after,
         launches=tuple(item.launch for item in launched),
@@ -118,7 +120,9 @@ def findings(run: LatencyRun) -> tuple[str, ...]:
 
 
 def _findings(run: LatencyRun) -> Iterator[str]:
-    if run.facts.emulated:
+    if run.clock == EMULATED_CLOCK:
+        yield f"{EMULATED_CLOCK}: no device's latency"
+    elif run.facts.emulated:
         yield f"virtual device ({run.facts.emulated_sign})"
     if not run.complete:
         yield "incomplete"

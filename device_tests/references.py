@@ -36,6 +36,7 @@ class Address:
         ssh_config: OpenSSH configuration to use instead of the user's.
         folder: where to work on the device; None: a usual place.
         python: the device's Python; None: ``python3``, on this machine the one that runs.
+        clock: as in ``device_file.Entry``.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Address:
     ssh_config: Path | None = None
     folder: str | None = None
     python: str | None = None
+    clock: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,14 @@ class Device:
         transport: the way to it.
         folder: where to work on it, if the user said so.
         python: its Python.
+        clock: as in ``device_file.Entry``.
     """
 
     reference: str
     transport: Transport
     folder: str | None = None
     python: str = "python3"
+    clock: str | None = None
 
 
 @contextmanager
@@ -95,7 +99,7 @@ def connect(
             boot = f"boot:{booted.stdout.strip()}"
             stack.enter_context(hold([boot], transport.name, purpose, wait))
         python = sys.executable if address.kind == "local" else "python3"
-        yield Device(reference, transport, address.folder, address.python or python)
+        yield Device(reference, transport, address.folder, address.python or python, address.clock)
 
 
 def resolve(reference: str) -> Address:
@@ -127,7 +131,13 @@ def of_entry(entry: Entry) -> Address:
             where=f"{entry.file}: [devices.{entry.name}]",
             hint="Known forms are local, adb:SERIAL, adb:HOST:PORT and ssh:[USER@]HOST[:PORT]",
         )
-    return replace(address, ssh_config=entry.ssh_config, folder=entry.folder, python=entry.python)
+    return replace(
+        address,
+        ssh_config=entry.ssh_config,
+        folder=entry.folder,
+        python=entry.python,
+        clock=entry.clock,
+    )
 
 
 def parse(reference: str) -> Address | None:

@@ -132,13 +132,13 @@ def _render(measured: Sequence[Measured]) -> RenderableType:
     from mobiledeploy.deploy.commands.tables import columns, pairs
 
     runs = [run for item in measured for run in item.runs]
-    setting = ("file", "device", "threads")
+    setting = ("milliseconds", "device", "thr")
     latency = columns(
-        (*setting, "median ms", "95%", "p90 ms", "p99 ms", "steady"),
+        (*setting, "median", "95%", "p90", "p99", "steady"),
         [(*_setting(run), *_latency(run)) for run in runs],
     )
     start = columns(
-        (*setting, "init ms", "first ms", "memory", "delegated"),
+        (*setting, "init", "first", "memory", "delegated"),
         [(*_setting(run), *_start(run)) for run in runs],
     )
     notes = dict.fromkeys(note for run in runs for note in _notes(run))
@@ -153,10 +153,10 @@ def _setting(run: LatencyRun) -> tuple[str, str, str]:
 
 def _latency(run: LatencyRun) -> tuple[str, ...]:
     figures = run.summary
-    low, high = figures.interval.low, figures.interval.high
+    wide = max(figures.interval.high - figures.median, figures.median - figures.interval.low)
     return (
         _milliseconds(figures.median),
-        f"{_milliseconds(low)}-{_milliseconds(high)}",
+        f"±{_milliseconds(wide)}",
         _milliseconds(figures.p90),
         _milliseconds(figures.p99),
         f"{figures.stability.score:.0%}",
@@ -175,7 +175,7 @@ def _start(run: LatencyRun) -> tuple[str, ...]:
         _milliseconds(median(init)) if init else "-",
         _milliseconds(median(first)) if first else "-",
         size(run.memory_peak) if run.memory_peak else "-",
-        f"{share:.0%} {run.engine.delegate}" if share is not None else "-",
+        f"{share:.0%}" if share is not None else "-",
     )
 
 
@@ -184,8 +184,14 @@ def _notes(run: LatencyRun) -> list[tuple[str, str]]:
 
     engine = run.engine
     held = "; ".join(f"{item.name}: {item.reason}" for item in run.uncontrolled)
+    words = (
+        run.model.arithmetic,
+        f"{engine.name} {engine.version}",
+        engine.delegate,
+        f"runner {engine.runner}",
+    )
     return [
-        (run.model.name, f"{run.model.arithmetic}, {engine.name} {engine.version}, {engine.runner}"),
+        (run.model.name, ", ".join(filter(None, words))),
         (f"{run.device}: held", ", ".join(run.controlled)),
         (f"{run.device}: not held", held),
         (f"{run.device}: beware", ", ".join(findings(run))),
