@@ -98,7 +98,8 @@ def test_every_exit_code_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["convert", "inspect", "verify", "diagnose", "evaluate", "models", "doctor"]
+    "command",
+    ["convert", "inspect", "verify", "diagnose", "evaluate", "benchmark", "models", "doctor"],
 )
 def test_every_option_is_documented(command: str) -> None:
     done = subprocess.run(
