@@ -59,7 +59,7 @@ def benchmark(
         devices: references, none twice.
         plan: the same for all of them.
         announce: told what is done now, from several threads.
-        stop: once it is set, no further launch begins.
+        stop: once it is set, no further launch begins; a KeyboardInterrupt sets it.
 
     Returns:
         One for each device, in their order.  What went wrong with one of them is told there and
@@ -77,9 +77,10 @@ def benchmark(
         futures = [pool.submit(_measure, device, plan, announce, stop) for device in devices]
         try:
             return tuple(future.result() for future in futures)
-        except BaseException:
+        except KeyboardInterrupt:
             stop.set()
-            raise
+            announce("stops after the launches that are running; interrupt again to leave them")
+            return tuple(future.result() for future in futures)
 
 
 def _measure(reference: str, plan: Plan, announce: Announce, stop: threading.Event) -> Measured:

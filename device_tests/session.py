@@ -80,6 +80,8 @@ put_back "$1/session"
 rm -rf "$1/session"
 ls -t "$1/store" | tail -n +{KEPT_FILES + 1} | while read -r name; do rm -f "$1/store/$name"; done
 """
+# $1 work folder, which may be one that the user named and keeps other things in.
+_CLEAN = 'rm -rf "$1/store" && { rmdir "$1" 2>/dev/null || true; }'
 # $1 session's folder, $2 its token, then the program.
 _RUN = f'[ -d "$1" ] && : >"$1/beat"; export {VARIABLE}="$2"; shift 2; exec "$@"'
 # $1 a file, $2 its sha256.
@@ -212,6 +214,31 @@ def open_session(device: Device, purpose: str) -> Iterator[Session]:
         # A lost device keeps the folder; the next session clears it.
         with contextlib.suppress(DeviceError):
             device.transport.run(["sh", "-c", _LEAVE, "sh", work, owner.line], RUN_TIMEOUT)
+
+
+def clean(device: Device) -> str:
+    """Remove everything that sessions have put on a device.
+
+    Args:
+        device: connected and locked on this host.
+
+    Returns:
+        The folder; what else was in it stays.
+
+    Raises:
+        DeviceBusyError: another host uses it.
+        DeviceError: there is no such folder, or it cannot be removed.
+    """
+    with open_session(device, "clean") as session:
+        work = session.work
+    done = device.transport.run(["sh", "-c", _CLEAN, "sh", work], RUN_TIMEOUT)
+    if done.exit_code:
+        raise DeviceError(
+            f"cannot be removed ({one_line(done.stderr)})",
+            where=f"{device.transport.name}: {work}",
+            hint="Remove it by hand",
+        )
+    return work
 
 
 def _enter(transport: Transport, work: str, owner: Holder) -> None:

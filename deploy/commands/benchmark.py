@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 EXAMPLE = "mobiledeploy benchmark mobilenet_v2.tflite --device adb --threads 1,4"
 # Operators that a profile shows.
 SHOWN = 10
+INTERRUPTED = 130
 
 
 def _numbers(text: str) -> str:
@@ -115,7 +116,7 @@ def benchmark(
         "runs": [run.to_dict() for item in measured for run in item.runs],
         "errors": [{"device": item.device, "message": str(item.error)} for item in measured if item.error],
     }
-    code = errors[0].exit_code if errors else 0
+    code = INTERRUPTED if stop.is_set() else errors[0].exit_code if errors else 0
     return Outcome(data, lambda: _render(measured), as_json, code)
 
 
