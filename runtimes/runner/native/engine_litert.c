@@ -61,6 +61,15 @@ static void describe(LiteRtHandle handle, LiteRtHandle buffer, Tensor *tensor) {
         give_up(FAIL_MODEL, "tensor %s: a buffer of %zu bytes instead of %zu", tensor->name, bytes, tensor->bytes);
 }
 
+/* A compiled model is run by the number of a signature: the first one's graph has to be the main one. */
+static void check_signature(void) {
+    size_t count = 0;
+    LiteRtHandle signature = NULL, graph = NULL;
+    if (litert.GetNumModelSignatures(file.file, &count) || !count) return;
+    if (litert.GetModelSignature(file.file, 0, &signature) || litert.GetSignatureSubgraph(signature, &graph)) return;
+    if (graph != file.graph) give_up(FAIL_MODEL, "the first signature is not that of the main graph");
+}
+
 static void open_model(const Arguments *arguments, Model *model) {
     size_t nodes = 0;
     LiteRtHandle tensor = NULL;
@@ -70,6 +79,7 @@ static void open_model(const Arguments *arguments, Model *model) {
     if (status == LITERT_NO_MEMORY) give_up(FAIL_MEMORY, "not enough for the model");
     if (status) give_up(FAIL_MODEL, "LiteRT does not take the file: %s", litert_word(status));
     if (litert.GetModelSubgraph(file.file, 0, &file.graph)) give_up(FAIL_MODEL, "the file has no graph");
+    check_signature();
     litert_compile(&compiled, &file, arguments->threads, false);
     model->inputs.count = compiled.input_count;
     model->outputs.count = compiled.output_count;

@@ -54,6 +54,9 @@ enum { EVENT_OPERATOR = 1 << 1, EVENT_OF_DELEGATE = 1 << 3 };
     F(AddOpaqueOptions, (LiteRtHandle, LiteRtHandle))                                                   \
     F(CreateCompiledModel, (LiteRtHandle, LiteRtHandle, LiteRtHandle, LiteRtHandle *))                  \
     F(GetModelSubgraph, (LiteRtHandle, size_t, LiteRtHandle *))                                         \
+    F(GetNumModelSignatures, (LiteRtHandle, size_t *))                                                  \
+    F(GetModelSignature, (LiteRtHandle, size_t, LiteRtHandle *))                                        \
+    F(GetSignatureSubgraph, (LiteRtHandle, LiteRtHandle *))                                             \
     F(GetNumSubgraphInputs, (LiteRtHandle, size_t *))                                                   \
     F(GetNumSubgraphOutputs, (LiteRtHandle, size_t *))                                                  \
     F(GetNumSubgraphOps, (LiteRtHandle, size_t *))                                                      \
