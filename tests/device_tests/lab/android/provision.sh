@@ -49,13 +49,18 @@ build_shim() {
 }
 
 work=$folder.new
+mkdir -p "$(dirname "$folder")"
+# One at a time.
+exec {lock}>"$folder.lock"
+flock "$lock"
+[[ -d $folder ]] && exit
 rm -rf "$work"
-mkdir -p "$work"
+mkdir "$work"
 trap 'rm -rf "$work"' EXIT
 fetch_loader
 fetch_library
 write_compiler
 build_shim
-rm -rf "$work/apt" "$work"/*.deb "$folder"
+rm -rf "$work/apt" "$work"/*.deb
 # Last, so that a folder that is there is whole.
 mv "$work" "$folder"
