@@ -21,6 +21,10 @@ static void load(const char *path) {
         give_up(FAIL_ENGINE, "%s lacks LiteRt" #symbol, path);
     LITERT_FUNCTIONS(FIND)
 #undef FIND
+#define FIND(symbol, arguments) \
+    litert.symbol = (LiteRtStatus(*) arguments)library_find(library, "LiteRt" #symbol);
+    LITERT_PROFILER(FIND)
+#undef FIND
     /* The library carries no version: these are told by what it exports. */
     known_version = library_find(library, "LiteRtSetAcceleratorGetHooks") ? "2.3 or later" : "2.2";
 }

@@ -44,7 +44,7 @@ typedef struct {
 /* An operator by itself; one that a delegate computes. */
 enum { EVENT_OPERATOR = 1 << 1, EVENT_OF_DELEGATE = 1 << 3 };
 
-/* return type, name, arguments */
+/* Name and arguments; all return a status. */
 #define LITERT_FUNCTIONS(F)                                                                             \
     F(CreateEnvironment, (int, const void *, LiteRtHandle *))                                           \
     F(CreateModelFromFile, (LiteRtHandle, const char *, LiteRtHandle *))                                \
@@ -71,7 +71,10 @@ enum { EVENT_OPERATOR = 1 << 1, EVENT_OF_DELEGATE = 1 << 3 };
     F(GetTensorBufferPackedSize, (LiteRtHandle, size_t *))                                              \
     F(LockTensorBuffer, (LiteRtHandle, void **, int))                                                   \
     F(UnlockTensorBuffer, (LiteRtHandle))                                                               \
-    F(RunCompiledModel, (LiteRtHandle, size_t, size_t, LiteRtHandle *, size_t, LiteRtHandle *))         \
+    F(RunCompiledModel, (LiteRtHandle, size_t, size_t, LiteRtHandle *, size_t, LiteRtHandle *))
+
+/* A build may lack these: then nothing is said of the delegate. */
+#define LITERT_PROFILER(F)                                                                              \
     F(CompiledModelGetProfiler, (LiteRtHandle, LiteRtHandle *))                                         \
     F(StartProfiler, (LiteRtHandle))                                                                    \
     F(StopProfiler, (LiteRtHandle))                                                                     \
@@ -81,6 +84,7 @@ enum { EVENT_OPERATOR = 1 << 1, EVENT_OF_DELEGATE = 1 << 3 };
 typedef struct {
 #define FIELD(name, arguments) LiteRtStatus(*name) arguments;
     LITERT_FUNCTIONS(FIELD)
+    LITERT_PROFILER(FIELD)
 #undef FIELD
 } LiteRtApi;
 
