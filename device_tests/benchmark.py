@@ -209,5 +209,12 @@ class _Work:
         return self._equipment[engine]
 
     def _start(self, request: Request, place: int) -> Launched:
-        argv = (*self._equipment[request.engine].argv, *request.arguments())
-        return launch(self._session, argv, place, governor=self._plan.governor, timeout=self._plan.timeout)
+        equipment = self._equipment[request.engine]
+        return launch(
+            self._session,
+            (*equipment.argv, *equipment.dialect.ask(request)),
+            place,
+            dialect=equipment.dialect,
+            governor=self._plan.governor,
+            timeout=self._plan.timeout,
+        )

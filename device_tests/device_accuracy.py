@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Preprocessing
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
+from mobiledeploy.device_tests.dialect import BENCHMARK_MODEL
 from mobiledeploy.device_tests.equipment import ENGINE_OF, Equipment, equip, place_artifact
 from mobiledeploy.device_tests.errors import DeviceLost
 from mobiledeploy.device_tests.evaluation_log import Chunk, EvaluationLog
@@ -119,6 +120,10 @@ class _Evaluation:
         self._scoring, self._options = scoring, options
         cores = sum(core.online for core in facts.cores) or 1
         self._threads = options.threads or min(MOST_THREADS, cores)
+        if options.runner == BENCHMARK_MODEL:
+            raise InputError(
+                "benchmark_model gives no outputs", hint="Take the runner native or python for accuracy"
+            )
         self._equipment = self._equip()
         workers = options.workers or usable_cores()
         hosts = [host() for _ in range(workers)] if host else []

@@ -153,12 +153,21 @@ class LatencyRun:
         """Most resident bytes of any launch."""
         return max((launch.memory_peak for launch in self.launches if launch.memory_peak), default=None)
 
+    @property
+    def energy_per_inference(self) -> float | None:
+        """Joules that the whole device took, loading and waiting included; None: it does not tell."""
+        spent = [launch.energy_uj for launch in self.launches]
+        inferences = sum(1 + len(launch.warmup_ns) + len(launch.samples_ns) for launch in self.launches)
+        known = [energy for energy in spent if energy is not None]
+        return sum(known) / 1e6 / inferences if known and len(known) == len(spent) else None
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: the fields, and the figures drawn from them."""
         has_samples = any(launch.samples_ns for launch in self.launches)
         return {
             **asdict(self),
             "complete": self.complete,
+            "energy_per_inference": self.energy_per_inference,
             "summary": _summary(self.summary) if has_samples else None,
         }
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from mobiledeploy.device_tests.conditions import utc_now
+from mobiledeploy.device_tests.dialect import OURS, Dialect
 from mobiledeploy.device_tests.energy import spent
 from mobiledeploy.device_tests.errors import DeviceError, InterruptedRun, one_line
 from mobiledeploy.device_tests.latency_run import Launch
 from mobiledeploy.device_tests.session import PUT_BACK, Session
 from mobiledeploy.errors import InputError
-from mobiledeploy.runtimes.runner.lines import read_report
 from mobiledeploy.runtimes.runner.report import Report
 
 LAUNCH_TIMEOUT = 300.0
@@ -79,6 +79,7 @@ def launch(
     argv: Sequence[str],
     order: int,
     *,
+    dialect: Dialect = OURS,
     governor: str = "",
     timeout: float = LAUNCH_TIMEOUT,
 ) -> Launched:
@@ -88,6 +89,7 @@ def launch(
         session: on the device.
         argv: the runner and its arguments, as the device knows them.
         order: of this launch in the session.
+        dialect: that the runner speaks.
         governor: to set meanwhile, where that is permitted; empty: none.
         timeout: seconds.
 
@@ -108,7 +110,7 @@ def launch(
     except InterruptedRun as interrupted:
         error, stdout, stderr, code = interrupted, interrupted.stdout, interrupted.stderr, None
     try:
-        report = read_report(stdout)
+        report = dialect.read(stdout, stderr, code == 0)
     except InputError as damaged:
         raise DeviceError(damaged.what, where=session.transport.name, hint=damaged.hint) from damaged
     if error is None and (report.failure or not report.ended or code):

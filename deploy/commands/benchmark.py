@@ -81,6 +81,9 @@ def benchmark(
     runner: RunnerOption = "auto",
     engine_library: EngineLibraryOption = None,
     profile: Annotated[bool, typer.Option("--profile", help="Time of each operator, too.")] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1.0, max=1500.0, help="Seconds that a launch may take.")
+    ] = 300.0,
     as_json: JsonOption = False,
 ) -> Outcome:
     """Measure latency on devices: median, percentiles, interval, stability, and all that they depend on."""
@@ -105,6 +108,7 @@ def benchmark(
         runner=runner,
         library=engine_library,
         profile=profile,
+        timeout=timeout,
     )
     stop = threading.Event()
     with announcer() as announce:
@@ -193,10 +197,20 @@ def _notes(run: LatencyRun) -> list[tuple[str, str]]:
     )
     return [
         (run.model.name, ", ".join(filter(None, words))),
+        (f"{run.model.name}: energy", _energy(run)),
         (f"{run.device}: held", ", ".join(run.controlled)),
         (f"{run.device}: not held", held),
         (f"{run.device}: beware", ", ".join(findings(run))),
     ]
+
+
+def _energy(run: LatencyRun) -> str:
+    joules = run.energy_per_inference
+    return (
+        ""
+        if joules is None
+        else f"{1000 * joules:.3g} mJ of the battery for each inference, threads {run.threads}"
+    )
 
 
 def _profile(run: LatencyRun) -> RenderableType:
