@@ -40,6 +40,8 @@ def make_engine(place: Place) -> Engine:
         # A server that vanishes in mid-sentence.
         "tcp_user_timeout": 1000 * CONNECT_TIMEOUT,
         "application_name": "mobiledeploy",
+        # A database without an encoding (SQL_ASCII) would hand back bytes.
+        "client_encoding": "utf8",
     }
     arguments = {name: value for name, value in ours.items() if name not in place.url.query}
     with needs("postgres"):

@@ -243,7 +243,7 @@ class History:
 
         query = select(StoredRun.id, StoredRun.document).where(StoredRun.id.in_(identities))
         with reading(self._engine, self._place) as connection:
-            packed = dict(connection.execute(query).tuples().all())
+            packed = {row.id: row.document for row in connection.execute(query)}
         # One may have been removed meanwhile.
         return [unpack(packed[name], self._name(name)) for name in identities if name in packed]
 
@@ -285,12 +285,13 @@ def _select(columns: Sequence[str], wanted: Filter) -> Select[Any]:
 
 
 def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
-    from sqlalchemy import or_
+    from sqlalchemy import false, or_
 
     from mobiledeploy.device_tests.history.tables import StoredRun
 
     def holds(column: Any, text: str) -> ColumnElement[bool]:
-        found: ColumnElement[bool] = column.icontains(text, autoescape=True)
+        # What was nothing but control characters is in no column.
+        found: ColumnElement[bool] = column.icontains(text, autoescape=True) if text else false()
         return found
 
     # As columns hold them: without control characters, which a server would refuse.
@@ -298,7 +299,7 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
     if wanted.device:
         yield or_(holds(StoredRun.device, device), holds(StoredRun.device_name, device))
     if wanted.model:
-        digest = StoredRun.model_sha256.startswith(model.lower(), autoescape=True)
+        digest = StoredRun.model_sha256.startswith(model.lower() or "-", autoescape=True)
         yield or_(holds(StoredRun.model_name, model), digest)
     if wanted.engine:
         yield holds(StoredRun.engine, engine)
