@@ -143,13 +143,12 @@ def _explain_postgresql(state: str, text: str, place: Place) -> MobileDeployErro
             where=place.shown,
             hint="Ask the server's keeper for CREATE, SELECT, INSERT and DELETE, and for space",
         )
-    hints = {
-        "28": "Check the user, and the password in ~/.pgpass or PGPASSWORD",
-        "3D": "Create the database first, for example with createdb",
-        "55": "Another process upgrades the history: try again",
-    }
-    return HistoryUnavailableError(
-        f"the server of the history fails ({text})",
-        where=place.shown,
-        hint=hints.get(state[:2], "Check host, port and network, and that the server runs"),
-    )
+    if state.startswith("55"):
+        hint = "Another process upgrades the history: try again"
+    else:
+        # A refused connection carries no code, so the text alone says which it was.
+        hint = (
+            "Check that the server runs and is reachable, user and password (~/.pgpass, PGPASSWORD), and "
+            "that the database exists (createdb)"
+        )
+    return HistoryUnavailableError(f"the server of the history fails ({text})", where=place.shown, hint=hint)
