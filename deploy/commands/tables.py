@@ -57,4 +57,5 @@ def milliseconds(nanoseconds: float) -> str:
     value = nanoseconds / 1e6
     if value >= 1000:
         return f"{value:.0f}"
-    return f"{value:#.4g}" if value >= 1e-3 else f"{value:.6f}"
+    # Rounding may give a fifth digit, and a point after it.
+    return f"{value:#.4g}".rstrip(".") if value >= 1e-3 else f"{value:.6f}"
