@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from lab.machine import Machine, adb_programs, free_port, missing
+from postgres_server import MAKE_POSTGRES, Server, find_programs
 
 MAKE_LAB = "make lab"
 
@@ -94,3 +95,35 @@ def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         yield running
     finally:
         running.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """A PostgreSQL server; where CI is set its programs have to be there."""
+    programs = find_programs()
+    if programs is None:
+        reason = f"no PostgreSQL server programs here; enable these tests with: {MAKE_POSTGRES}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    server = Server(programs)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.end()
+
+
+@pytest.fixture
+def postgres(postgres_server: Server) -> str:
+    """The URL of an empty database, with a password."""
+    return postgres_server.make_database()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def history_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new history of each kind."""
+    if request.param == "sqlite":
+        return str(tmp_path / "history.db")
+    url: str = request.getfixturevalue("postgres")
+    return url
