@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mobiledeploy.deploy.commands.options import EngineLibraryOption, RunnerOption
+from mobiledeploy.deploy.commands.options import (
+    EngineLibraryOption,
+    HistoryOption,
+    LabelOption,
+    RunnerOption,
+    StoreOption,
+)
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
+from mobiledeploy.deploy.commands.storing import store
 from mobiledeploy.deploy.progress import announcer
 from mobiledeploy.errors import InputError
 
@@ -50,7 +57,7 @@ def benchmark(
     launches: Annotated[
         int, typer.Option("--launches", min=1, help="Of the runner, for each setting; they are interleaved.")
     ] = 4,
-    runs: Annotated[int, typer.Option("--runs", min=1, help="Inferences of a launch, at least.")] = 50,
+    count: Annotated[int, typer.Option("--runs", min=1, help="Inferences of a launch, at least.")] = 50,
     seconds: Annotated[
         float, typer.Option("--seconds", min=0.0, help="Duration of a launch, at least.")
     ] = 1.0,
@@ -84,6 +91,9 @@ def benchmark(
     timeout: Annotated[
         float, typer.Option("--timeout", min=1.0, max=1500.0, help="Seconds that a launch may take.")
     ] = 300.0,
+    store_runs: StoreOption = True,
+    label: LabelOption = None,
+    history: HistoryOption = None,
     as_json: JsonOption = False,
 ) -> Outcome:
     """Measure latency on devices: median, percentiles, interval, stability, and all that they depend on."""
@@ -100,7 +110,7 @@ def benchmark(
         threads=tuple(dict.fromkeys(map(int, threads.split(",")))),
         launches=launches,
         timing=Timing(
-            warmup_seconds=warmup, min_runs=runs, min_seconds=seconds, period_us=round(1000 * (period or 0))
+            warmup_seconds=warmup, min_runs=count, min_seconds=seconds, period_us=round(1000 * (period or 0))
         ),
         affinity=check_affinity(affinity),
         governor=governor,
@@ -114,14 +124,17 @@ def benchmark(
     with announcer() as announce:
         measured = run(device, plan, announce=announce, stop=stop)
     errors = [item.error for item in measured if item.error]
-    if errors and not any(item.runs for item in measured):
+    runs = [run for item in measured for run in item.runs]
+    ids, unstored = store(runs, history, label) if store_runs else ([], "")
+    if errors and not runs:
         raise errors[0]
     data = {
-        "runs": [run.to_dict() for item in measured for run in item.runs],
+        "runs": [run.to_dict() for run in runs],
+        "history": {"ids": ids, "problem": unstored},
         "errors": [{"device": item.device, "message": str(item.error)} for item in measured if item.error],
     }
     code = INTERRUPTED if stop.is_set() else errors[0].exit_code if errors else 0
-    return Outcome(data, lambda: _render(measured), as_json, code)
+    return Outcome(data, lambda: _render(measured, unstored), as_json, code)
 
 
 def _refuse_twice(files: Sequence[Path]) -> None:
@@ -131,7 +144,7 @@ def _refuse_twice(files: Sequence[Path]) -> None:
             raise InputError("the file is named twice", where=str(file), hint="Name each once")
 
 
-def _render(measured: Sequence[Measured]) -> RenderableType:
+def _render(measured: Sequence[Measured], unstored: str) -> RenderableType:
     from rich.console import Group
 
     from mobiledeploy.deploy.commands.tables import columns, pairs
@@ -149,7 +162,8 @@ def _render(measured: Sequence[Measured]) -> RenderableType:
     notes = dict.fromkeys(note for run in runs for note in _notes(run))
     profiles = [_profile(run) for run in runs if run.ops]
     failures = [("failed", str(item.error)) for item in measured if item.error]
-    return Group(latency, "", start, "", *profiles, pairs([*notes, *failures]))
+    notes_of_history = [("not stored", unstored)]
+    return Group(latency, "", start, "", *profiles, pairs([*notes, *failures, *notes_of_history]))
 
 
 def _setting(run: LatencyRun) -> tuple[str, str, str]:

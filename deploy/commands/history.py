@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from mobiledeploy.deploy.commands.options import HistoryOption
 from mobiledeploy.deploy.commands.outcome import JsonOption, Lines, Outcome
 
 if TYPE_CHECKING:
@@ -26,14 +27,6 @@ PRUNE_EXAMPLE = "mobiledeploy history prune --before 365d --dry-run"
 # Rows of a list unless --last says otherwise.
 LISTED = 50
 
-HistoryOption = Annotated[
-    str | None,
-    typer.Option(
-        "--history",
-        metavar="URL|FILE",
-        help="A file or postgresql://USER@HOST/DATABASE; else MOBILEDEPLOY_HISTORY, else the user's own.",
-    ),
-]
 DeviceOption = Annotated[
     str, typer.Option("--device", "-d", metavar="TEXT", help="Part of the device's reference or name.")
 ]

@@ -55,6 +55,21 @@ EngineLibraryOption = Annotated[
         help="Engine for the device: .so, or Android's .aar; or the program benchmark_model.",
     ),
 ]
+HistoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--history",
+        metavar="URL|FILE",
+        help="A file or postgresql://USER@HOST/DATABASE; else MOBILEDEPLOY_HISTORY, else the user's own.",
+    ),
+]
+# Of commands that store runs.
+LabelOption = Annotated[
+    str | None, typer.Option("--label", metavar="TEXT", help="A word to find the stored runs by.")
+]
+StoreOption = Annotated[
+    bool, typer.Option("--store/--no-store", help="Keep the runs in the history (see history).")
+]
 MAX_IMAGES = 16
 
 

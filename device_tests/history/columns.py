@@ -9,6 +9,7 @@ from typing import Any
 
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
 from mobiledeploy.device_tests.errors import one_line
+from mobiledeploy.device_tests.facts import DeviceFacts
 from mobiledeploy.device_tests.history.documents import Record
 from mobiledeploy.device_tests.history.rows import Row
 from mobiledeploy.device_tests.latency_run import LatencyRun
@@ -16,8 +17,8 @@ from mobiledeploy.errors import InputError
 
 _LARGEST = 2**63 - 1
 _OF_LATENCY_ALONE = (
-    *("device_name", "soc", "build", "device_kind", "emulated", "clock", "model_size", "target"),
-    *("arithmetic", "engine_version", "threads", "affinity", "mode", "samples"),
+    *("clock", "model_size", "target", "arithmetic"),
+    *("engine_version", "threads", "affinity", "mode", "samples"),
     *("median_ns", "low_ns", "high_ns", "p90_ns", "p99_ns", "init_ns", "memory_peak"),
 )
 
@@ -65,13 +66,8 @@ def _of_latency(run: LatencyRun, figures: dict[str, Any]) -> dict[str, Any]:
     summary = figures["summary"]
     interval = summary["interval"] if summary else {}
     init = [launch.init_ns for launch in run.launches if launch.init_ns is not None]
-    facts = run.facts
     return {
-        "device_name": _text(" ".join(filter(None, (facts.manufacturer, facts.model)))),
-        "soc": _text(facts.soc),
-        "build": _text(facts.build),
-        "device_kind": _text(facts.kind),
-        "emulated": facts.emulated,
+        **_of_device(run.facts),
         "clock": _text(run.clock),
         "model_name": one_line(run.model.name),
         "model_sha256": one_line(run.model.sha256),
@@ -99,6 +95,7 @@ def _of_latency(run: LatencyRun, figures: dict[str, Any]) -> dict[str, Any]:
 def _of_accuracy(run: AccuracyRun) -> dict[str, Any]:
     return {
         **dict.fromkeys(_OF_LATENCY_ALONE),
+        **_of_device(run.facts),
         "model_name": one_line(run.file),
         "model_sha256": one_line(run.sha256),
         "engine": one_line(run.engine),
@@ -106,6 +103,18 @@ def _of_accuracy(run: AccuracyRun) -> dict[str, Any]:
         "images": run.images,
         "top1": run.top1.share,
         "top5": run.top5.share,
+    }
+
+
+def _of_device(facts: DeviceFacts | None) -> dict[str, Any]:
+    if facts is None:
+        return dict.fromkeys(("device_name", "soc", "build", "device_kind", "emulated"))
+    return {
+        "device_name": _text(" ".join(filter(None, (facts.manufacturer, facts.model)))),
+        "soc": _text(facts.soc),
+        "build": _text(facts.build),
+        "device_kind": _text(facts.kind),
+        "emulated": facts.emulated,
     }
 
 

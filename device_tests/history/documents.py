@@ -21,8 +21,8 @@ Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 SCHEMA_VERSION = 1
 # Figures that a run draws from its own fields and writes beside them.
 DRAWN = {
-    "latency": ("complete", "summary"),
-    "accuracy": ("images", "top1", "top5", "tied", "images_per_second", "preprocessing_id"),
+    "latency": ("complete", "energy_per_inference", "summary"),
+    "accuracy": ("images", "top1", "top5", "tied", "images_per_second", "preprocessing_id", "sound"),
 }
 # A run of version N becomes one of N + 1; add one for each change of a run's fields.
 UPGRADES: dict[str, dict[int, Upgrade]] = {"latency": {}, "accuracy": {}}
@@ -36,7 +36,7 @@ class Record:
     Attributes:
         id: 32 hexadecimal digits.
         time: UTC, ISO 8601: when a latency run began, when an accuracy run was stored.
-        device: its reference; None: an accuracy run that does not say.
+        device: its reference; None: an accuracy run of this host.
         label: the user's own word.
         commit: of the user's project.
         harness: version of mobiledeploy that measured.

@@ -91,16 +91,13 @@ class History:
         """Let go of it."""
         self._engine.dispose()
 
-    def add(
-        self, run: Run, *, label: str | None = None, commit: str | None = None, device: str | None = None
-    ) -> str:
+    def add(self, run: Run, *, label: str | None = None, commit: str | None = None) -> str:
         """Store a run with all its samples.
 
         Args:
             run: of latency or accuracy.
             label: the user's own word.
             commit: of the user's project; None: as a build server's variable or git says here.
-            device: reference of the device of an accuracy run; a latency run knows its own.
 
         Returns:
             Its id.
@@ -112,7 +109,7 @@ class History:
 
         from mobiledeploy.device_tests.history.tables import StoredRun
 
-        record = _record(run, label, commit or find_commit(), device)
+        record = _record(run, label, commit or find_commit())
         document = record.to_dict()
         values = {**asdict(to_row(record, document)), "document": pack(document)}
         with writing(self._engine, self._place) as connection:
@@ -265,12 +262,12 @@ class History:
         return InputError(f"no run has the id {one_line(text)!r}", where=self.where, hint=hint)
 
 
-def _record(run: Run, label: str | None, commit: str | None, device: str | None) -> Record:
+def _record(run: Run, label: str | None, commit: str | None) -> Record:
     if isinstance(run, LatencyRun):
-        time, harness, device = run.started, run.harness, run.device
+        time, harness = run.started, run.harness
     else:
         time, harness = datetime.now(UTC).isoformat(timespec="microseconds"), version("mobiledeploy")
-    return Record(uuid.uuid4().hex, time, device, label or None, commit, harness, run)
+    return Record(uuid.uuid4().hex, time, run.device, label or None, commit, harness, run)
 
 
 def _select(columns: Sequence[str], wanted: Filter) -> Select[Any]:

@@ -123,4 +123,5 @@ def accuracy_run(images: int = 10) -> AccuracyRun:
             Prediction(f"n{index}/photo.jpg", index, (index if index % 3 else 999, 1, 2, 3, 4), False)
             for index in range(images)
         ),
+        device="local",
     )

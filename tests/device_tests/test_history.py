@@ -40,7 +40,7 @@ def history(history_url: str) -> History:
 def test_a_run_comes_back_equal(history: History) -> None:
     latency, accuracy = latency_run(), accuracy_run()
     first = history.add(latency, label="nightly", commit="0123456789abcdef")
-    second = history.add(accuracy, device="local")
+    second = history.add(accuracy)
     assert history.load(first) == latency
     assert history.load(second[:12]) == accuracy
     record = history.record(first)
@@ -101,7 +101,7 @@ def test_columns_are_those_of_the_run(history: History) -> None:
 
 def test_accuracy_has_columns_too(history: History) -> None:
     before = datetime.now(UTC)
-    history.add(accuracy_run(), device="local")
+    history.add(accuracy_run())
     (row,) = history.find(Filter(kind="accuracy"))
     assert before <= row.time <= datetime.now(UTC)
     assert (row.images, row.top1, row.device, row.engine) == (10, 0.6, "local", "ONNX Runtime 1.32.0")

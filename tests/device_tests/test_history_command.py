@@ -90,7 +90,7 @@ def example_history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, lis
             fast = latency_run(milliseconds=4, started=started, seed=day, model="small.tflite", threads=1)
             found.append(history.add(slow, label="nightly", commit=commit))
             found.append(history.add(fast, commit=commit))
-        found.append(history.add(accuracy_run(), device="local"))
+        found.append(history.add(accuracy_run()))
     return file, found
 
 
