@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from mobiledeploy.device_tests.accuracy_run import SCHEMA_VERSION as ACCURACY_VERSION
@@ -19,11 +19,6 @@ from mobiledeploy.errors import InputError
 Run = LatencyRun | AccuracyRun
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 SCHEMA_VERSION = 1
-# Figures that a run draws from its own fields and writes beside them.
-DRAWN = {
-    "latency": ("complete", "energy_per_inference", "summary"),
-    "accuracy": ("images", "top1", "top5", "tied", "images_per_second", "preprocessing_id", "sound"),
-}
 # A run of version N becomes one of N + 1; add one for each change of a run's fields.
 UPGRADES: dict[str, dict[int, Upgrade]] = {"latency": {}, "accuracy": {}}
 _LEVEL = 6
@@ -122,9 +117,10 @@ def read(
         InputError: it is damaged, or of a newer version.
     """
     try:
+        # First of all: a newer document may hold what this version would take for damage.
+        if document["schema_version"] > SCHEMA_VERSION:
+            raise _newer(document["schema_version"], SCHEMA_VERSION, where)
         head = decode(_Head, {key: value for key, value in document.items() if key != "run"})
-        if head.schema_version > SCHEMA_VERSION:
-            raise _newer(head.schema_version, SCHEMA_VERSION, where)
         run = _read_run(head.kind, document["run"], where, upgrades)
     except NotDecodable as error:
         raise _damaged(str(error), where) from error
@@ -153,23 +149,23 @@ def _read_run(
     kind: Kind, data: Mapping[str, Any], where: str, upgrades: Mapping[str, Mapping[int, Upgrade]]
 ) -> Run:
     current = LATENCY_VERSION if kind == "latency" else ACCURACY_VERSION
-    plain = {key: value for key, value in data.items() if key not in DRAWN[kind]}
-    version = plain["schema_version"]
+    version = data["schema_version"]
     if type(version) is not int:
         raise NotDecodable("no version", "run.schema_version")
     if version > current:
         raise _newer(version, current, where)
+    upgraded = dict(data)
     while version < current:
         if version not in upgrades[kind]:
             raise NotDecodable(f"version {version} was never written", "run.schema_version")
-        plain = upgrades[kind][version](plain)
+        upgraded = upgrades[kind][version](upgraded)
         version += 1
-    plain["schema_version"] = version
+    upgraded["schema_version"] = version
+    type_of_run: type[LatencyRun] | type[AccuracyRun] = LatencyRun if kind == "latency" else AccuracyRun
+    # Beside its fields a run writes figures that it draws from them, and draws them anew.
+    names = {item.name for item in fields(type_of_run)}
     try:
-        if kind == "latency":
-            return decode(LatencyRun, plain)
-        del plain["schema_version"]
-        return decode(AccuracyRun, plain)
+        return decode(type_of_run, {key: value for key, value in upgraded.items() if key in names})
     except NotDecodable as problem:
         raise problem.within("run") from None
 
@@ -178,7 +174,8 @@ def _damaged(problem: str, where: str) -> InputError:
     return InputError(
         f"the stored run is damaged ({' '.join(problem.split())})",
         where=where,
-        hint="Take it from a backup, or delete it with `mobiledeploy history remove`",
+        hint="Upgrade mobiledeploy if a newer one stored it; else take it from a backup, or delete it with "
+        "`mobiledeploy history remove`",
     )
 
 

@@ -123,8 +123,8 @@ def test_what_is_wrong_is_said() -> None:
     del document["run"]["launches"][1]["samples_ns"]
     refused("samples_ns is missing")
     document["run"]["launches"] = []
-    document["run"]["surprise"] = 1
-    refused("'surprise' is not known")
+    document["run"]["facts"]["surprise"] = 1
+    refused(r"run\.facts: 'surprise' is not known.*Upgrade mobiledeploy if a newer one")
     del document["run"]
     refused("'run' is missing")
 
@@ -154,7 +154,7 @@ def test_versions(record: Record) -> None:
     with pytest.raises(InputError, match="Upgrade mobiledeploy"):
         read(newer, "row")
     with pytest.raises(InputError, match="Upgrade mobiledeploy"):
-        read({**document, "schema_version": 2}, "row")
+        read({**document, "schema_version": 2, "new": 1}, "row")
     # As if version 0 had called the engine something else.
     older = {**document["run"], "schema_version": 0}
     older["runtime"] = older.pop("engine")
@@ -174,3 +174,9 @@ def test_hints_that_no_reader_knows_are_a_defect() -> None:
     with pytest.raises(NotDecodable, match="too large"):
         decode(float, 10**400)
     assert decode(float, 3) == 3.0
+
+
+def test_a_figure_that_a_later_version_draws_is_no_obstacle() -> None:
+    document = json.loads(json.dumps(LATENCY.to_dict()))
+    document["run"]["joules_per_kilometre"] = 1
+    assert read(document, "row") == LATENCY
