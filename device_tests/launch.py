@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +110,9 @@ def launch(
             )
     except InterruptedRun as interrupted:
         error, stdout, stderr, code = interrupted, interrupted.stdout, interrupted.stderr, None
+        # Its own shell may have been killed before it could; a lost device is asked when it is back.
+        with suppress(DeviceError):
+            session.put_back()
     try:
         report = dialect.read(stdout, stderr, code == 0)
     except InputError as damaged:

@@ -191,6 +191,15 @@ class Session:
         """
         self.transport.reconnect(timeout)
         _enter(self.transport, self.work, self.owner)
+        self.put_back()
+
+    def put_back(self) -> None:
+        """Give cores the governors back that a launch had found, if it did not come to that.
+
+        Raises:
+            DeviceError: the device was lost.
+        """
+        self.transport.run(["sh", "-c", f'{PUT_BACK}put_back "$1"', "sh", self.folder], RUN_TIMEOUT)
 
 
 @contextmanager
