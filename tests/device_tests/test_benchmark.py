@@ -166,6 +166,10 @@ def test_the_command(script: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     data = json.loads(capsys.readouterr().out)
     assert [run["threads"] for run in data["runs"]] == [1, 2]
     assert data["errors"] == []
+    assert main(["history", "list", "--json"]) == 0
+    stored = json.loads(capsys.readouterr().out)["runs"]
+    assert [run["id"] for run in stored] == data["history"]["ids"]
+    assert [run["median_ns"] for run in stored] == [105, 105]
     script.write_text("well well model")
     assert main([*arguments, "--profile"]) == 8
     text = capsys.readouterr().out
