@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
 from mobiledeploy.device_tests.history import Record
 from mobiledeploy.device_tests.history.decode import NotDecodable, decode
-from mobiledeploy.device_tests.history.documents import pack, read, unpack
+from mobiledeploy.device_tests.history.documents import UPGRADES, pack, read, unpack
 from mobiledeploy.device_tests.latency_run import LatencyRun
 from mobiledeploy.errors import InputError
 
@@ -150,7 +150,8 @@ def test_a_field_with_a_default_may_be_missing() -> None:
 @pytest.mark.parametrize("record", [LATENCY, ACCURACY], ids=lambda record: record.kind)
 def test_versions(record: Record) -> None:
     document = json.loads(json.dumps(record.to_dict()))
-    newer = {**document, "run": {**document["run"], "schema_version": 2}}
+    current = record.run.to_dict()["schema_version"]
+    newer = {**document, "run": {**document["run"], "schema_version": current + 1}}
     with pytest.raises(InputError, match="Upgrade mobiledeploy"):
         read(newer, "row")
     with pytest.raises(InputError, match="Upgrade mobiledeploy"):
@@ -164,8 +165,24 @@ def test_versions(record: Record) -> None:
     def upgrade(data: dict[str, Any]) -> dict[str, Any]:
         return {**{key: value for key, value in data.items() if key != "runtime"}, "engine": data["runtime"]}
 
-    upgrades = {record.kind: {0: upgrade}}
+    kind = record.kind
+    upgrades = {kind: {**UPGRADES[kind], 0: upgrade}}
     assert read({**document, "run": older}, "row", upgrades) == record
+
+
+@pytest.mark.parametrize("record", [LATENCY, ACCURACY], ids=lambda record: record.kind)
+def test_every_version_that_was_written_is_still_read(record: Record) -> None:
+    current = record.run.to_dict()["schema_version"]
+    assert sorted(UPGRADES[record.kind]) == list(range(1, current))
+
+
+def test_an_accuracy_run_that_knew_of_no_device() -> None:
+    """As the first ones were stored."""
+    run = accuracy_run()
+    document = json.loads(json.dumps(ACCURACY.to_dict()))
+    for added in ("device", "facts", "engine_seconds", "outputs_sha256", "host", "sound"):
+        document["run"].pop(added)
+    assert read(document, "row") == replace(ACCURACY, run=replace(run, device=None))
 
 
 def test_hints_that_no_reader_knows_are_a_defect() -> None:
