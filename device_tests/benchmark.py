@@ -164,11 +164,15 @@ class _Work:
             try:
                 wait_until_cool(self._session, self._plan.coolness, self._announce)
                 done = self._start(self._request(index), place)
-                if done.error is None or done.launch.samples_ns:
+                if done.launch.samples_ns:
                     self._launched[index].append(done)
-                if done.error is None:
-                    return
-                raise done.error
+                if done.error:
+                    raise done.error
+                if not done.launch.samples_ns:
+                    raise DeviceError(
+                        "the runner took no sample", where=self._reference, hint="See docs/runner.md"
+                    )
+                return
             except DeviceLost as lost:
                 self._losses += 1
                 if self._losses > LOSSES:

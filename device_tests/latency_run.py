@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from mobiledeploy.device_tests.conditions import Conditions
@@ -93,7 +94,8 @@ class Launch:
     energy_uj: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots, so that the summary is drawn once.
+@dataclass(frozen=True)
 class LatencyRun:
     """One file on one device in one setting.
 
@@ -139,7 +141,7 @@ class LatencyRun:
         """Every launch came to its end."""
         return bool(self.launches) and all(launch.complete for launch in self.launches)
 
-    @property
+    @cached_property
     def summary(self) -> Summary:
         """Figures of all samples.
 

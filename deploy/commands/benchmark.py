@@ -18,6 +18,7 @@ from mobiledeploy.deploy.commands.options import (
 )
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
 from mobiledeploy.deploy.commands.storing import store
+from mobiledeploy.deploy.commands.tables import columns, milliseconds, pairs, size
 from mobiledeploy.deploy.progress import announcer
 from mobiledeploy.errors import InputError
 
@@ -147,8 +148,6 @@ def _refuse_twice(files: Sequence[Path]) -> None:
 def _render(measured: Sequence[Measured], unstored: str) -> RenderableType:
     from rich.console import Group
 
-    from mobiledeploy.deploy.commands.tables import columns, pairs
-
     runs = [run for item in measured for run in item.runs]
     setting = ("milliseconds", "device", "thr")
     latency = columns(
@@ -174,10 +173,10 @@ def _latency(run: LatencyRun) -> tuple[str, ...]:
     figures = run.summary
     wide = max(figures.interval.high - figures.median, figures.median - figures.interval.low)
     return (
-        _milliseconds(figures.median),
-        f"±{_milliseconds(wide)}",
-        _milliseconds(figures.p90),
-        _milliseconds(figures.p99),
+        milliseconds(figures.median),
+        f"±{milliseconds(wide)}",
+        milliseconds(figures.p90),
+        milliseconds(figures.p99),
         f"{figures.stability.score:.0%}",
     )
 
@@ -185,14 +184,12 @@ def _latency(run: LatencyRun) -> tuple[str, ...]:
 def _start(run: LatencyRun) -> tuple[str, ...]:
     from statistics import median
 
-    from mobiledeploy.deploy.commands.tables import size
-
     init = [launch.init_ns for launch in run.launches if launch.init_ns is not None]
     first = [launch.first_ns for launch in run.launches if launch.first_ns is not None]
     share = run.engine.delegated_share
     return (
-        _milliseconds(median(init)) if init else "-",
-        _milliseconds(median(first)) if first else "-",
+        milliseconds(median(init)) if init else "-",
+        milliseconds(median(first)) if first else "-",
         size(run.memory_peak) if run.memory_peak else "-",
         f"{share:.0%}" if share is not None else "-",
     )
@@ -228,16 +225,9 @@ def _energy(run: LatencyRun) -> str:
 
 
 def _profile(run: LatencyRun) -> RenderableType:
-    from mobiledeploy.deploy.commands.tables import columns
-
     total = sum(op.ns for op in run.ops) or 1
     slowest = sorted(run.ops, key=lambda op: -op.ns)[:SHOWN]
     rows = [
-        (op.kind, op.name, _milliseconds(op.ns / max(1, op.calls)), f"{op.ns / total:.1%}") for op in slowest
+        (op.kind, op.name, milliseconds(op.ns / max(1, op.calls)), f"{op.ns / total:.1%}") for op in slowest
     ]
     return columns((f"{run.model.name}: op", "name", "ms", "share"), rows)
-
-
-def _milliseconds(nanoseconds: float) -> str:
-    value = nanoseconds / 1e6
-    return f"{value:.{3 if value < 10 else 2 if value < 100 else 1}f}"

@@ -105,6 +105,7 @@ def test_a_record_has_what_a_credible_number_carries(script: Path, tmp_path: Pat
         ("well garbage", r"without its last line (exit code 3) ( [31m{] "),
         ("well model", "gave up: no such op"),
         ("well killed", "ended by signal 9"),
+        ("well idle", "took no sample"),
     ],
 )
 def test_a_runner_that_fails_is_told_and_the_rest_kept(
