@@ -24,10 +24,12 @@ FILE = "beside"
 _AROUND = """
 file=$1
 shift
+cores=/sys/devices/system/cpu/cpu[0-9]*/cpufreq
+line() { cat "$@" 2>/dev/null | tr '\\n' ' '; }
 see() {
-    echo "governors $(cat /sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor 2>/dev/null | tr '\\n' ' ')"
-    echo "limits $(cat /sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_max_freq 2>/dev/null | tr '\\n' ' ')"
-    echo "heat $(cat /sys/class/thermal/thermal_zone*/temp 2>/dev/null | tr '\\n' ' ')"
+    echo "governors $(line $cores/scaling_governor)"
+    echo "limits $(line $cores/scaling_max_freq)"
+    echo "heat $(line /sys/class/thermal/thermal_zone*/temp)"
     echo "cores $(grep -c '^cpu[0-9]' /proc/stat 2>/dev/null)"
     head -n 1 /proc/stat 2>/dev/null
 }
@@ -84,9 +86,7 @@ def read_beside(text: str) -> Beside:
         governors=tuple(dict.fromkeys(name for names in governors for name in names)) if whole else (),
         limits_khz=tuple(map(min, *limits)) if whole and len(limits[0]) == len(limits[1]) else (),
         celsius=heat[-1] if heat else None,
-        other_work=_other_work(
-            ticks, cores[-1] if cores else (), [line for line in lines if _TIME.match(line)]
-        ),
+        other_work=_other_work(ticks, cores, [line for line in lines if _TIME.match(line)]),
     )
 
 
@@ -115,11 +115,9 @@ def other_work(seen: Sequence[Beside]) -> float | None:
 
 
 def _unlike(candidate: Sequence[Beside], baseline: Sequence[Beside]) -> Iterator[str]:
-    ours, theirs = (
-        sorted({name for item in arm for name in item.governors}) for arm in (candidate, baseline)
-    )
+    ours, theirs = ({name for item in arm for name in item.governors} for arm in (candidate, baseline))
     if ours != theirs:
-        yield f"governor {', '.join(ours) or 'unknown'} against {', '.join(theirs) or 'unknown'}"
+        yield f"governor {_listed(ours)} against {_listed(theirs)}"
     warm, cool = ([item.celsius for item in arm if item.celsius is not None] for arm in (candidate, baseline))
     if warm and cool and abs(fmean(warm) - fmean(cool)) > UNLIKE_CELSIUS:
         yield f"temperature {fmean(warm):.1f} C against {fmean(cool):.1f} C"
@@ -133,6 +131,10 @@ def _unlike(candidate: Sequence[Beside], baseline: Sequence[Beside]) -> Iterator
         yield f"other work took {abs(sorted(work)[len(work) // 2]):.2f} cores more beside one of them"
 
 
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "unknown"
+
+
 def _numbers(line: str) -> tuple[int, ...]:
     return tuple(int(word) for word in line.split()[1:] if word.isdecimal())
 
@@ -144,15 +146,16 @@ def _celsius(line: str) -> float | None:
 
 
 def _other_work(
-    ticks: Sequence[tuple[int, ...]], cores: tuple[int, ...], times: Sequence[str]
+    ticks: Sequence[tuple[int, ...]], cores: Sequence[tuple[int, ...]], times: Sequence[str]
 ) -> float | None:
     if len(ticks) != 2 or len(ticks[0]) != len(ticks[1]) or len(ticks[0]) <= max(_IDLE):
         return None
     # Guests' time is counted in user time already.
     spent = [after - before for before, after in zip(*ticks, strict=True)][:8]
     total = sum(spent)
-    if total <= 0 or not cores or not cores[0] or not times:
+    if total <= 0 or not cores or not cores[-1] or not times:
         return None
     busy = total - sum(spent[column] for column in _IDLE)
     own = sum(60 * int(minutes) + float(seconds) for minutes, seconds in _TIME.findall(times[-1]))
-    return max(0.0, (busy - own * _TICKS_PER_SECOND) / total * cores[0])
+    share: float = (busy - own * _TICKS_PER_SECOND) / total
+    return max(0.0, share * cores[-1][0])

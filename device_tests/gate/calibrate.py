@@ -84,7 +84,7 @@ def measure_itself(
         reference,
         (artifact, artifact),
         setting,
-        lambda arms: len(arms[0]) >= LOOKS[-1],
+        lambda arms, _: len(arms[0]) >= LOOKS[-1],
         seconds=setting.time_limit,
         announce=announce,
     )

@@ -15,6 +15,7 @@ from mobiledeploy.device_tests.equipment import ENGINE_OF, Equipment, equip, pla
 from mobiledeploy.device_tests.errors import DeviceError, DeviceLost
 from mobiledeploy.device_tests.facts import DeviceFacts
 from mobiledeploy.device_tests.gate.beside import FILE, Beside, around, read_beside, slowed, unlike
+from mobiledeploy.device_tests.gate.decision import LOOKS
 from mobiledeploy.device_tests.gate.order import candidate_first
 from mobiledeploy.device_tests.gate.series import Series
 from mobiledeploy.device_tests.latency_run import LatencyRun, Launch
@@ -70,7 +71,7 @@ def measure(
     reference: str,
     artifacts: Sequence[Artifact],
     setting: Setting,
-    done: Callable[[Arms], bool],
+    done: Callable[[Arms, float], bool],
     *,
     seconds: float,
     announce: Announce = lambda _: None,
@@ -81,7 +82,7 @@ def measure(
         reference: of the device.
         artifacts: the candidate, then the baseline if there is one.
         setting: how.
-        done: told all launches after each pair; whether that is enough.
+        done: told all launches, and the seconds they took, after each pair; whether that is enough.
         seconds: after which no further pair begins.
         announce: told what is done now.
 
@@ -128,7 +129,7 @@ class _Work:
         self._ready: dict[int, tuple[str, ...]] = {}
         self._seconds, self._losses = 0.0, 0
 
-    def do(self, done: Callable[[Arms], bool], seconds: float) -> None:
+    def do(self, done: Callable[[Arms, float], bool], seconds: float) -> None:
         wait_until_cool(self._session, self._setting.coolness, self._announce)
         pair = 0
         while True:
@@ -154,8 +155,9 @@ class _Work:
             spent = time.monotonic() - begun
             self._seconds += spent
             pair += 1
-            self._announce(f"{self._reference}: {pair} pairs, {self._seconds:.0f} s")
-            if done([[item.launch for item in arm] for arm in self._launched]):
+            if pair in LOOKS:
+                self._announce(f"{self._reference}: {pair} pairs, {self._seconds:.0f} s")
+            if done([[item.launch for item in arm] for arm in self._launched], self._seconds):
                 return
             # One that would end too late is not begun.
             if self._seconds + spent > seconds:

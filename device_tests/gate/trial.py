@@ -9,7 +9,7 @@ from mobiledeploy.device_tests.accuracy_run import AccuracyRun
 from mobiledeploy.device_tests.conditions import utc_now
 from mobiledeploy.device_tests.errors import DeviceError
 from mobiledeploy.device_tests.gate.beside import other_work
-from mobiledeploy.device_tests.gate.decision import CONFIRMATION, FIRST, Kind, Rates, Verdict, follow
+from mobiledeploy.device_tests.gate.decision import CONFIRMATION, FIRST, LOOKS, Kind, Rates, Verdict, follow
 from mobiledeploy.device_tests.gate.file_gates import drop_result, file_result
 from mobiledeploy.device_tests.gate.limits import DELEGATED, REGRESSION, TOP1_DROP, Gate
 from mobiledeploy.device_tests.gate.measuring import Announce, Arms, Setting, measure
@@ -167,8 +167,11 @@ class _Trial:
         reds = [item for item in decided if self._first[item.kind.name].word == "regressed"]
         if not reds or self.trouble:
             return
+        left = self._setting.time_limit - first.seconds
+        if left < first.seconds / len(first.runs[0].launches) * self._least(reds):
+            return
         self._announce(f"{self._device}: {', '.join(item.kind.name for item in reds)}: confirm")
-        second = self._measure(reds, CONFIRMATION, self._setting.time_limit - first.seconds)
+        second = self._measure(reds, CONFIRMATION, left)
         if second.runs:
             arms = [run.launches for run in second.runs]
             self._second = {item.kind.name: self._verdict(item, arms, CONFIRMATION, True) for item in reds}
@@ -188,11 +191,21 @@ class _Trial:
         work = [other_work([seen for arm in series.beside for seen in arm]) for series in self.series]
         return measured_result(item, self._first.get(name), self._second.get(name), self.trouble, work)
 
+    def _least(self, gates: Sequence[Gate]) -> int:
+        """Launches of an arm without which nothing can be told."""
+        stored = len(self._stored.run.launches) if self._stored else 0
+        return max(stored, 0 if stored and all(item.kind is REGRESSION for item in gates) else LOOKS[0])
+
     def _measure(self, gates: Sequence[Gate], rates: Rates, seconds: float) -> Series:
         least = len(self._stored.run.launches) if self._stored else 1
 
-        def done(arms: Arms) -> bool:
-            return len(arms[0]) >= least and all(self._settled(item, arms, rates) for item in gates)
+        def done(arms: Arms, spent: float) -> bool:
+            if len(arms[0]) < least:
+                return False
+            open_gates = [item for item in gates if not self._settled(item, arms, rates)]
+            # A red ends the first session in time for a second one, whatever else is open.
+            late = rates is FIRST and spent >= self._setting.time_limit / 2
+            return not open_gates or (late and any(self._red(item, arms) for item in gates))
 
         series = measure(
             self._device, self._artifacts, self._setting, done, seconds=seconds, announce=self._announce
@@ -209,6 +222,9 @@ class _Trial:
         if not values_of(item.kind, arms):
             return True
         return self._verdict(item, arms, rates, False).word != "inconclusive"
+
+    def _red(self, item: Gate, arms: Arms) -> bool:
+        return item.kind is not DELEGATED and self._verdict(item, arms, FIRST, False).word == "regressed"
 
     def _verdict(self, item: Gate, arms: Arms, rates: Rates, ended: bool) -> Verdict:
         if item.kind is REGRESSION and self._stored:
