@@ -91,7 +91,7 @@ def parse_gate(name: str, text: str, source: str = "") -> Gate:
     Raises:
         InputError: no such gate (names the nearest), no number, no unit, an unknown one, or below 0.
     """
-    where = source or f"--{name}"
+    where = source or f"--{one_line(name)}"
     kind = next((kind for kind in KINDS if kind.name == name), None)
     if kind is None:
         names = [kind.name for kind in KINDS]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mobiledeploy.device_tests.gate.decision import Verdict
+from mobiledeploy.device_tests.gate.decision import CONFIRMATION, FIRST, LOOKS, Verdict
 from mobiledeploy.device_tests.gate.limits import REGRESSION, Gate, show
 from mobiledeploy.device_tests.gate.report import GateResult, Outcome
+from mobiledeploy.device_tests.gate.stored import LEAST_SESSIONS
 from mobiledeploy.device_tests.latency_run import LatencyRun
 
 # Of a core: from here on undecided launches are the neighbours' doing.
@@ -104,7 +105,9 @@ def _open(gate: Gate, first: Verdict, second: Verdict | None) -> str:
     if first.estimate is None:
         return "the runner does not tell it"
     if not math.isfinite(first.interval.high):
-        return f"{_words(gate, first)} are too few for a verdict"
+        # Stored sessions are looked at once, at the error of all looks together.
+        least = LEAST_SESSIONS if first.level == FIRST.error else LOOKS[0]
+        return f"{_words(gate, first)} are too few for a verdict; at least {least} tell something"
     return f"{_words(gate, first)}: {gate.shown} lies between; more time would tell"
 
 
@@ -113,6 +116,8 @@ def _words(gate: Gate, verdict: Verdict) -> str:
     if verdict.estimate is None:
         return "no value"
     of = "pairs" if gate.kind is REGRESSION else "launches"
+    if verdict.level in (FIRST.error, CONFIRMATION.error):
+        of = "stored sessions"
     ends = (verdict.interval.low, verdict.interval.high)
     between = (
         f"{_signed(gate, ends[0])} to {_signed(gate, ends[1])}, " if all(map(math.isfinite, ends)) else ""
