@@ -24,21 +24,24 @@ STEADY = 0.01
 
 
 def _calm(random: np.random.Generator, count: int) -> np.ndarray:
-    return random.normal(0, STEADY, count)
+    levels: np.ndarray = random.normal(0, STEADY, count)
+    return levels
 
 
 def _drift(random: np.random.Generator, count: int) -> np.ndarray:
     """30% slower from the first launch to the last."""
     import numpy as np
 
-    return np.linspace(0, 0.3, count) + _calm(random, count)
+    levels: np.ndarray = np.linspace(0, 0.3, count) + _calm(random, count)
+    return levels
 
 
 def _heat(random: np.random.Generator, count: int) -> np.ndarray:
     """40% slower within some dozens of launches, then steady."""
     import numpy as np
 
-    return 0.4 * (1 - np.exp(-np.arange(count) / random.uniform(10, 60))) + _calm(random, count)
+    levels: np.ndarray = 0.4 * (1 - np.exp(-np.arange(count) / random.uniform(10, 60))) + _calm(random, count)
+    return levels
 
 
 def _bimodal(random: np.random.Generator, count: int) -> np.ndarray:
@@ -46,31 +49,35 @@ def _bimodal(random: np.random.Generator, count: int) -> np.ndarray:
     import numpy as np
 
     changes = random.random(count) < 0.1
-    return 0.25 * (np.cumsum(changes) % 2) + _calm(random, count)
+    levels: np.ndarray = 0.25 * (np.cumsum(changes) % 2) + _calm(random, count)
+    return levels
 
 
 def _heavy(random: np.random.Generator, count: int) -> np.ndarray:
     """No variance at all: Student's distribution with 1.5 degrees of freedom."""
     import numpy as np
 
-    return np.clip(STEADY * random.standard_t(1.5, count), -3, 3)
+    levels: np.ndarray = np.clip(STEADY * random.standard_t(1.5, count), -3, 3)
+    return levels
 
 
 def _correlated(random: np.random.Generator, count: int) -> np.ndarray:
     """Each launch like the one before: a first-order process with 0.9."""
     import numpy as np
 
-    levels = np.empty(count)
+    levels: np.ndarray = np.empty(count)
     level = 0.0
     for index, step in enumerate(random.normal(0, 0.02, count)):
         level = 0.9 * level + step
         levels[index] = level
-    return levels + _calm(random, count)
+    levels += _calm(random, count)
+    return levels
 
 
 def _differing(random: np.random.Generator, count: int) -> np.ndarray:
     """Launches that differ by 4%, whatever happens within them."""
-    return random.normal(0, 0.04, count)
+    levels: np.ndarray = random.normal(0, 0.04, count)
+    return levels
 
 
 def _bursts(random: np.random.Generator, count: int) -> np.ndarray:
@@ -80,7 +87,8 @@ def _bursts(random: np.random.Generator, count: int) -> np.ndarray:
     active = np.zeros(count)
     for start in np.flatnonzero(random.random(count) < 0.06):
         active[start : start + 1 + random.poisson(4)] = 1
-    return active * random.exponential(0.5, count) + _calm(random, count)
+    levels: np.ndarray = active * random.exponential(0.5, count) + _calm(random, count)
+    return levels
 
 
 NOISES: Mapping[str, Noise] = MappingProxyType(
