@@ -13,8 +13,6 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule, Interpreter, Node
 
 from mobiledeploy.errors import InputError
-from mobiledeploy.quantize.analytic_correction import correct_biases_analytically
-from mobiledeploy.quantize.bias_correction import correct_biases
 from mobiledeploy.quantize.calibration import Inputs
 from mobiledeploy.quantize.graph import layers, parameter
 from mobiledeploy.quantize.isolation import (
@@ -27,7 +25,7 @@ from mobiledeploy.quantize.isolation import (
     units_of,
 )
 from mobiledeploy.quantize.observers import ActivationObserver, set_stage
-from mobiledeploy.quantize.pipeline import quietly, simulate
+from mobiledeploy.quantize.pipeline import correct, quietly, simulate
 from mobiledeploy.quantize.recipe import Recipe
 from mobiledeploy.quantize.verdict import verdict
 
@@ -101,7 +99,7 @@ def diagnose(
     units = units_of(module)
     with quietly():
         corrected = copy.deepcopy(module)
-        _correct(corrected, sample, recipe)
+        correct(corrected, sample, recipe)
         shifts = _shifts(module, corrected, units, _spread(sample, _AVERAGED), recipe)
         isolated = isolated_noise(module, units, inputs, shifts)
         set_stage(corrected, "int8")
@@ -122,13 +120,6 @@ def diagnose(
 
 def _spread(sample: list[Inputs], most: int) -> list[Inputs]:
     return sample[:: -(-len(sample) // most)]
-
-
-def _correct(module: GraphModule, sample: list[Inputs], recipe: Recipe) -> None:
-    if recipe.bias_correction == "empirical":
-        correct_biases(module, sample)
-    elif recipe.bias_correction == "analytic":
-        correct_biases_analytically(module)
 
 
 def _shifts(
