@@ -14,7 +14,7 @@ from torch.fx import GraphModule, Interpreter, Node
 
 from mobiledeploy.errors import InputError
 from mobiledeploy.quantize.calibration import Inputs
-from mobiledeploy.quantize.graph import layers, parameter
+from mobiledeploy.quantize.graph import along, layers, parameter
 from mobiledeploy.quantize.isolation import (
     Shifts,
     Unit,
@@ -130,10 +130,8 @@ def _shifts(
         return shifts_of_means(module, units, inputs)
     shifts = {}
     for layer in layers(module):
-        shape = [1] * layer.node.meta["val"].dim()
-        shape[layer.channel_axis] = -1
         change = parameter(corrected, layer.bias) - parameter(module, layer.bias)
-        shifts[layer.node] = change.reshape(shape)
+        shifts[layer.node] = along(change, layer.node.meta["val"].dim(), layer.channel_axis)
     return shifts
 
 

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from mobiledeploy.quantize.calibration import Inputs
 from mobiledeploy.quantize.findings import watched_nodes
-from mobiledeploy.quantize.graph import CLIPS, EVERYTHING, LAYERS, Layer, module_path
+from mobiledeploy.quantize.graph import CLIPS, EVERYTHING, LAYERS, Layer, along, by_channel, module_path
 from mobiledeploy.quantize.observers import (
     ActivationObserver,
     PerChannelWeightObserver,
@@ -210,7 +210,8 @@ class _Means(Interpreter):
         self._observers = _observers(module)
         # Per channel: the shift so far, and the number of values that it rests on.
         self._means: dict[Node, tuple[torch.Tensor, torch.Tensor | int]] = {}
-        self._shapes: dict[Node, list[int]] = {}
+        # How many dimensions a node's result has, and which one holds the channels.
+        self._places: dict[Node, tuple[int, int]] = {}
 
     def run_node(self, n: Node) -> Any:
         result = super().run_node(n)
@@ -230,15 +231,14 @@ class _Means(Interpreter):
 
     def shifts(self) -> Shifts:
         """What to add to each node's result."""
-        return {node: shift.reshape(self._shapes[node]) for node, (shift, _) in self._means.items()}
+        return {node: along(shift, *self._places[node]) for node, (shift, _) in self._means.items()}
 
     def _add(
         self, node: Node, want: torch.Tensor, got: torch.Tensor, axis: int, clip: tuple[float, float]
     ) -> None:
         """One step of stochastic approximation; a running mean where nothing is clipped."""
-        self._shapes[node] = [1] * want.dim()
-        self._shapes[node][axis] = -1
-        want, got = _by_channel(want, axis), _by_channel(got, axis)
+        self._places[node] = want.dim(), axis
+        want, got = (by_channel(values, axis, _POSITIONS) for values in (want, got))
         low, high = clip
         shift, count = self._means.get(node, (got.new_zeros(len(got)), 0))
         moved = got + shift[:, None]
@@ -255,9 +255,3 @@ def _read_by_layers(module: GraphModule) -> set[Node]:
         if str(node.target) in LAYERS or node in read:
             read.update(node.all_input_nodes)
     return read
-
-
-def _by_channel(output: torch.Tensor, axis: int) -> torch.Tensor:
-    """(channels, some of everything else)."""
-    values = output.movedim(axis, 0).flatten(1)
-    return values[:, :: values.shape[1] // _POSITIONS | 1]
