@@ -77,7 +77,7 @@ def outputs_of(module: GraphModule, result: Any) -> list[torch.Tensor]:
     (output,) = module.graph.find_nodes(op="output")
     leaves = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
     nodes = [node for node in tree_leaves(output.args[0]) if isinstance(node, Node)]
-    return [that_counts(_observers(module).get(node), leaf) for node, leaf in zip(nodes, leaves, strict=True)]
+    return [that_counts(_observer(module, node), leaf) for node, leaf in zip(nodes, leaves, strict=True)]
 
 
 def isolated_noise(
@@ -147,11 +147,10 @@ def _runs(module: GraphModule, unit: Unit, shifts: Shifts) -> list[_Alone]:
     return [_Alone(module, unit, observers, shifts) for observers in chosen]
 
 
-def _observers(module: GraphModule) -> dict[Node, ActivationObserver]:
-    calls = {
-        node: module.get_submodule(str(node.target)) for node in module.graph.find_nodes(op="call_module")
-    }
-    return {node: item for node, item in calls.items() if isinstance(item, ActivationObserver)}
+def _observer(module: GraphModule, node: Node) -> ActivationObserver | None:
+    """The node's, if it is one."""
+    found = module.get_submodule(str(node.target)) if node.op == "call_module" else None
+    return found if isinstance(found, ActivationObserver) else None
 
 
 class _Partial(Interpreter):
@@ -207,7 +206,8 @@ class _Means(Interpreter):
         super().__init__(module)
         self._layers = found
         self._read = _read_by_layers(module)
-        self._observers = _observers(module)
+        calls = module.graph.find_nodes(op="call_module")
+        self._observers = {node: item for node in calls if (item := _observer(module, node)) is not None}
         # Per channel: the shift so far, and the number of values that it rests on.
         self._means: dict[Node, tuple[torch.Tensor, torch.Tensor | int]] = {}
         # How many dimensions a node's result has, and which one holds the channels.
