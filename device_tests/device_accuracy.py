@@ -50,7 +50,7 @@ class Options:
 
     Attributes:
         threads: of the engine; None: one per core, up to ``MOST_THREADS``.
-        workers: threads of this host that make inputs; None: one per core.
+        workers: threads of this host that make inputs; None: one per core, less those of its own engine.
         runner: one of ``equipment.RUNNERS``.
         library: of the engine, for the device; None: from the engine's official wheel.
         timeout: of a chunk, seconds.
@@ -124,11 +124,13 @@ class _Evaluation:
             raise InputError(
                 "benchmark_model gives no outputs", hint="Take the runner native or python for accuracy"
             )
-        self._equipment = self._equip()
-        workers = options.workers or usable_cores()
+        self._equipment, self._model = self._equip(), place_artifact(session, artifact)
+        # The engine of this host wants its cores for itself.
+        taken = self._threads if session.transport.name == "local" else 0
+        workers = options.workers or max(1, usable_cores() - taken)
         hosts = [host() for _ in range(workers)] if host else []
         self._comparison = HostComparison(hosts[0].engine) if hosts else None
-        self._inputs = InputChunks(scoring, workers, hosts, facts.free_bytes, session.place)
+        self._inputs = InputChunks(scoring, workers, hosts, facts.free_bytes, session.send)
         self._losses = 0
 
     def run(
@@ -197,15 +199,16 @@ class _Evaluation:
                 self._session.resume(RECONNECT_TIMEOUT)
                 # A device that was restarted has lost what was in its temporary folders.
                 self._equipment = self._equip()
+                self._model = place_artifact(self._session, self._artifact)
                 inputs = replace(inputs, remote=None)
 
     def _attempt(self, inputs: InputChunk) -> Chunk:
         session, equipment = self._session, self._equipment
-        packed = inputs.remote or session.place(inputs.file)
+        packed = inputs.remote or session.send(inputs.file)
         outputs = posixpath.join(session.folder, "outputs")
         request = Request(
             equipment.engine,
-            place_artifact(session, self._artifact),
+            self._model,
             library=equipment.library,
             threads=self._threads,
             inputs=packed,

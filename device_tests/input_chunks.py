@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 # The first chunk tells early what is wrong; large ones keep the device at work.
-FIRST_IMAGES, MOST_IMAGES = 8, 512
+FIRST_IMAGES, GROWTH, MOST_IMAGES = 16, 2, 512
 MOST_BYTES = 256 * 2**20
 CHUNK_SECONDS = 60.0
 # Of the device's free space; the next chunk is sent while one is computed.
@@ -97,7 +97,7 @@ class InputChunks:
         space = MOST_BYTES
         if self.free_bytes is not None:
             space = min(space, int(SHARE_OF_SPACE * self.free_bytes))
-        most = min(MOST_IMAGES, 2 * size, max(1, space // _bytes(self.scoring.source)))
+        most = min(MOST_IMAGES, GROWTH * size, max(1, space // _bytes(self.scoring.source)))
         if self.seconds_an_image:
             most = min(most, max(1, int(CHUNK_SECONDS / self.seconds_an_image)))
         return most

@@ -157,6 +157,22 @@ class Session:
         name = f"{measure(local).sha256[:24]}{_suffix(local)}"
         return self._send(local, posixpath.join(self.work, "store" if keep else "session", name), mode)
 
+    def send(self, local: Path) -> str:
+        """Put a file of this session on the device, under its own name, whatever is there.
+
+        Args:
+            local: a file of this host, whose name is ours.
+
+        Returns:
+            Its path on the device.
+
+        Raises:
+            DeviceError: as ``place``.
+        """
+        remote = posixpath.join(self.folder, local.name)
+        self.transport.push(local, remote, 0o600, COPY_TIMEOUT)
+        return remote
+
     def place_tree(self, local: Path, name: str) -> str:
         """Have a folder on the device, until the session ends.
 

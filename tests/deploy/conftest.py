@@ -1,29 +1,17 @@
-"""A model small enough to convert in every test."""
+"""A model small enough to convert in every test, and images to calibrate it on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from tiny_model import SIZE, tiny_module
 
 from mobiledeploy.contract import Preprocessing, Provenance
 from mobiledeploy.source import SourceModel
-
-SIZE = 16
-
-
-def tiny_module(seed: int = 0) -> torch.nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return torch.nn.Sequential(
-            torch.nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False),
-            torch.nn.BatchNorm2d(8),
-            torch.nn.ReLU6(),
-            torch.nn.AdaptiveAvgPool2d(1),
-            torch.nn.Flatten(),
-            torch.nn.Linear(8, 4),
-        ).eval()
 
 
 @pytest.fixture
@@ -36,6 +24,18 @@ def tiny() -> SourceModel:
         ("ant", "bee", "cat", "dog"),
         Provenance(model="tiny", weights="random"),
     )
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of 30 images, coarse noise."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for index in range(30):
+        pixels = generator.integers(0, 255, (4, 4, 3), np.uint8)
+        Image.fromarray(pixels).resize((40, 40), Image.Resampling.BILINEAR).save(folder / f"{index:02}.png")
+    return folder
 
 
 @pytest.fixture

@@ -28,8 +28,11 @@ IMAGES = 30
 
 @pytest.fixture
 def place(tiny: SourceModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """``tiny.tflite``, photos and their labels."""
+    """``tiny.tflite``, photos and their labels; this machine as ``here``, with a folder of its own."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    here = f'[devices.here]\nreference = "local"\nfolder = "{tmp_path / "work"}"\n'
+    (tmp_path / "devices.toml").write_text(here)
     convert_all(tiny, ("tflite",), name="tiny", output=tmp_path)
     (tmp_path / "photos").mkdir()
     rows = ["file,label"]
@@ -49,7 +52,7 @@ def test_the_same_as_on_the_host(place: Path) -> None:
     here = evaluate(*arguments(place), labels=place / "photos.csv")
     for runner in ("native", "python"):
         there = evaluate_device(
-            *arguments(place), "local", labels=place / "photos.csv", options=Options(1, runner=runner)
+            *arguments(place), "here", labels=place / "photos.csv", options=Options(1, runner=runner)
         )
         assert there.predictions == here.predictions
         assert there.host == HostComparison(here.engine, IMAGES, IMAGES, IMAGES, there.host.signal)  # type: ignore[union-attr]
@@ -58,7 +61,7 @@ def test_the_same_as_on_the_host(place: Path) -> None:
 
 
 def test_it_goes_on_where_it_stopped(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = evaluate_device(*arguments(place), "local", labels=place / "photos.csv")
+    whole = evaluate_device(*arguments(place), "here", labels=place / "photos.csv")
     launch, images = device_accuracy.launch, [0]
     asked: list[int] = []
 
@@ -71,26 +74,26 @@ def test_it_goes_on_where_it_stopped(place: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(device_accuracy, "launch", once)
     with pytest.raises(DeviceError, match="unplugged"):
-        evaluate_device(*arguments(place), "local", labels=place / "photos.csv")
+        evaluate_device(*arguments(place), "here", labels=place / "photos.csv")
     (log,) = (place / "state" / "mobiledeploy" / "evaluations").iterdir()
     # Half a line is what a crash leaves.
     with log.open("a") as file:
-        file.write('{"predictions":[{"image":"08')
+        file.write('{"predictions":[{"image":"16')
     monkeypatch.setattr(device_accuracy, "launch", launch)
     again = evaluate_device(
         *arguments(place),
-        "local",
+        "here",
         labels=place / "photos.csv",
         progress=lambda done, total: images.append(done),
     )
-    assert images[1] == 8
+    assert images[1] == 16
     assert again.predictions == whole.predictions
     assert again.outputs_sha256 == whole.outputs_sha256
     assert again.host == whole.host
 
 
 def test_a_chunk_that_was_lost_is_done_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = evaluate_device(*arguments(place), "local", labels=place / "photos.csv")
+    whole = evaluate_device(*arguments(place), "here", labels=place / "photos.csv")
     launch, left = device_accuracy.launch, [2]
 
     def losing(*words: object, **options: object) -> object:
@@ -100,13 +103,13 @@ def test_a_chunk_that_was_lost_is_done_again(place: Path, monkeypatch: pytest.Mo
         return launch(*words, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(device_accuracy, "launch", losing)
-    again = evaluate_device(*arguments(place), "local", labels=place / "photos.csv")
+    again = evaluate_device(*arguments(place), "here", labels=place / "photos.csv")
     assert replace(again, seconds=0, engine_seconds=0, facts=None) == replace(
         whole, seconds=0, engine_seconds=0, facts=None
     )
     left[0] = 9
     with pytest.raises(DeviceLost):
-        evaluate_device(*arguments(place), "local", labels=place / "photos.csv")
+        evaluate_device(*arguments(place), "here", labels=place / "photos.csv")
 
 
 class Wrong:
@@ -131,7 +134,7 @@ def test_another_kernel_is_no_rounding(
         evaluation, "open_session", lambda *words, **options: Wrong(opened(*words, **options), error[0])
     )
     command = ["evaluate", *map(str, arguments(place)[:1]), "--images", str(place / "photos")]
-    command += ["--labels", str(place / "photos.csv"), "--device", "local"]
+    command += ["--labels", str(place / "photos.csv"), "--device", "here"]
     assert main([*command, "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["sound"] is True
@@ -154,7 +157,7 @@ def test_what_goes_with_a_device_alone(place: Path, capsys: pytest.CaptureFixtur
     assert "--device" in capsys.readouterr().err
     with pytest.raises(InputError, match="no outputs"):
         evaluate_device(
-            *arguments(place), "local", labels=place / "photos.csv", options=Options(runner="benchmark_model")
+            *arguments(place), "here", labels=place / "photos.csv", options=Options(runner="benchmark_model")
         )
 
 
@@ -166,4 +169,4 @@ def test_not_a_number_on_the_device_alone(place: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(device_accuracy, "split_outputs", broken)
     with pytest.raises(VerificationError, match=r"computes NaN for 00.png, this host's LiteRT .* does not"):
-        evaluate_device(*arguments(place), "local", labels=place / "photos.csv")
+        evaluate_device(*arguments(place), "here", labels=place / "photos.csv")
