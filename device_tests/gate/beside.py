@@ -21,17 +21,27 @@ UNLIKE_WORK = 0.10
 SLOWED = 0.95
 FILE = "beside"
 # $1 the file, then the runner.  "user system" of a shell's children are in the second line of times.
+# No other program is started: phones take milliseconds for each.
 _AROUND = """
 file=$1
 shift
-cores=/sys/devices/system/cpu/cpu[0-9]*/cpufreq
-line() { cat "$@" 2>/dev/null | tr '\\n' ' '; }
+each() {
+    words=
+    for name in "$@"; do read -r word <"$name" && words="$words $word"; done 2>/dev/null
+}
 see() {
-    echo "governors $(line $cores/scaling_governor)"
-    echo "limits $(line $cores/scaling_max_freq)"
-    echo "heat $(line /sys/class/thermal/thermal_zone*/temp)"
-    echo "cores $(grep -c '^cpu[0-9]' /proc/stat 2>/dev/null)"
-    head -n 1 /proc/stat 2>/dev/null
+    each /sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor
+    echo "governors$words"
+    each /sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_max_freq
+    echo "limits$words"
+    each /sys/class/thermal/thermal_zone*/temp
+    echo "heat$words"
+    count=0
+    while read -r name rest; do
+        case $name in cpu) ticks=$rest ;; cpu*) count=$((count + 1)) ;; *) break ;; esac
+    done 2>/dev/null </proc/stat
+    echo "cores $count"
+    echo "ticks $ticks"
 }
 { echo begin; see; } >>"$file"
 "$@"
@@ -79,7 +89,7 @@ def read_beside(text: str) -> Beside:
     governors = [tuple(line.split()[1:]) for line in lines if line.startswith("governors")]
     limits = [_numbers(line) for line in lines if line.startswith("limits")]
     heat = [_celsius(line) for line in lines if line.startswith("heat")]
-    ticks = [_numbers(line) for line in lines if re.match(r"cpu +\d", line)]
+    ticks = [_numbers(line) for line in lines if line.startswith("ticks")]
     cores = [_numbers(line) for line in lines if line.startswith("cores")]
     whole = len(governors) == 2 and len(limits) == 2
     return Beside(

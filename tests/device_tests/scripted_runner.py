@@ -28,19 +28,19 @@ def say(event: str, **values: object) -> None:
     sys.stdout.flush()
 
 
-def made_up(noise: dict[str, Any]) -> list[int]:
+def made_up(noise: dict[str, Any], words: list[str]) -> list[int]:
     """Samples of one launch, the same for the same launch."""
     launch = noise.get("launch", 0)
     generator = random.Random(noise.get("seed", 0) * 100_003 + launch)  # noqa: S311
-    size = str(Path(sys.argv[sys.argv.index("--model") + 1]).stat().st_size)
+    size = str(Path(words[words.index("--model") + 1]).stat().st_size)
     slow = not 0 <= noise.get("until", -1) <= launch
     base = noise["ns"].get(size if slow else "", noise["ns"][""])
     level = math.log(base) + generator.gauss(0, noise.get("sd", 0)) + noise.get("drift", 0) * launch
     return [round(math.exp(level + generator.gauss(0, noise.get("sd_within", 0.002)))) for _ in range(20)]
 
 
-def main() -> None:
-    state = Path(sys.argv[1])
+def main(arguments: list[str]) -> None:
+    state = Path(arguments[0])
     text = state.read_text()
     noise = json.loads(text) if text.startswith("{") else None
     if noise:
@@ -51,7 +51,7 @@ def main() -> None:
         word = words[0] if words else "well"
         state.write_text(" ".join(words[1:]))
     with state.with_suffix(".calls").open("a") as calls:
-        calls.write(" ".join(sys.argv[2:]) + "\n")
+        calls.write(" ".join(arguments[1:]) + "\n")
     if word == "silent":
         return
     if word == "garbage":
@@ -67,7 +67,7 @@ def main() -> None:
     say("init", ns=1000)
     say("first", ns=2000)
     if noise and word != "idle":
-        samples = made_up(noise)
+        samples = made_up(noise, arguments)
         say("samples", start=10, gaps=[0] * len(samples), ns=samples)
     elif word != "idle":
         say("samples", start=10, gaps=[0, 100], ns=[100, 110])
@@ -77,9 +77,10 @@ def main() -> None:
         time.sleep(60)
     say("memory", before=1, peak=5_000_000)
     say("outputs", items=1, sha256=("b" if word == "other" else "a") * 64, steady=word != "unsteady")
-    if "--profile" in sys.argv:
+    if "--profile" in arguments:
         say("profile", ops=[{"name": "n", "kind": "CONV_2D", "ns": 50, "calls": 1}])
     say("end", exit_code=0)
 
 
-main()
+if __name__ == "__main__":
+    main(sys.argv[1:])

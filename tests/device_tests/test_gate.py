@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import scripted_runner
 from tflite_builder import float_dense
 
 from mobiledeploy.deploy.cli import main
-from mobiledeploy.device_tests import conditions
+from mobiledeploy.device_tests import benchmark, conditions, launch
+from mobiledeploy.device_tests.conditions import utc_now
 from mobiledeploy.device_tests.equipment import Equipment
 from mobiledeploy.device_tests.errors import DeviceLost
 from mobiledeploy.device_tests.gate import (
@@ -28,8 +32,10 @@ from mobiledeploy.device_tests.gate.beside import Beside, around, read_beside, s
 from mobiledeploy.device_tests.gate.limits import KINDS, show
 from mobiledeploy.device_tests.gate.order import candidate_first
 from mobiledeploy.device_tests.gate.trial import check_comparable
+from mobiledeploy.device_tests.launch import Launched
 from mobiledeploy.errors import InputError
 from mobiledeploy.runtimes.formats import read_artifact
+from mobiledeploy.runtimes.runner.lines import read_report
 
 RUNNER = Path(__file__).with_name("scripted_runner.py")
 BASE = 2_000_000
@@ -109,12 +115,12 @@ governors performance performance
 limits 1000000 1000000
 heat 41000 39000
 cores 2
-cpu  100 0 100 1000 0 0 0 0 0 0
+ticks 100 0 100 1000 0 0 0 0 0 0
 governors performance performance
 limits 1000000 {limit}
 heat 42500 7
 cores 2
-cpu  {busy} 0 100 1090 0 0 0 0 0 0
+ticks {busy} 0 100 1090 0 0 0 0 0 0
 0m0.010s 0m0.000s
 0m0.900s 0m0.100s
 end
@@ -132,7 +138,7 @@ def test_what_is_beside_a_launch() -> None:
         "core 1 was limited to 800 of 1000 MHz"
     )
     damaged = "begin\ngovernors\nlimits\nheat x\n" * 2
-    for text in ("", "begin\n", "begin\ncpu\nend", SEEN[: len(SEEN) // 2], damaged):
+    for text in ("", "begin\n", "begin\nticks\nend", SEEN[: len(SEEN) // 2], damaged):
         assert read_beside(text).other_work is None
     assert around("/f", ["a", "b c"])[-2:] == ("a", "b c")
 
@@ -158,14 +164,27 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return paths
 
 
+def launch_here(
+    session: object, argv: Sequence[str], order: int, *, dialect: object, governor: str, timeout: float
+) -> Launched:
+    """``launch`` with the scripted runner in this process: a busy machine starts few programs."""
+    words = list(argv[argv.index(str(RUNNER)) + 1 :])
+    said = io.StringIO()
+    with redirect_stdout(said):
+        scripted_runner.main(words)
+    report = read_report(said.getvalue())
+    return Launched(report, launch._record(report, order, utc_now(), None), None, None)
+
+
 @pytest.fixture
-def script(tmp_path: Path, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Script:
+def programs(tmp_path: Path, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Script:
     """Sets the noise model; the candidate is slower by a share."""
     state = tmp_path / "script"
     # Without site-packages it starts in no time.
     argv = (sys.executable, "-I", "-S", str(RUNNER), str(state))
     equipment = Equipment("litert", argv, "/lib.so", "0" * 64, "1" * 64)
-    monkeypatch.setattr(measuring, "equip", lambda *arguments, **options: equipment)
+    for module in (measuring, benchmark):
+        monkeypatch.setattr(module, "equip", lambda *arguments, **options: equipment)
     monkeypatch.setattr(conditions, "read_load", lambda transport: 0.01)
     # What this machine does beside has no say here.
     monkeypatch.setattr(measuring, "read_beside", lambda text: Beside())
@@ -179,6 +198,14 @@ def script(tmp_path: Path, files: tuple[Path, Path], monkeypatch: pytest.MonkeyP
         return state
 
     return write
+
+
+@pytest.fixture
+def script(programs: Script, monkeypatch: pytest.MonkeyPatch) -> Script:
+    """The same, without programs."""
+    for module in (measuring, benchmark):
+        monkeypatch.setattr(module, "launch", launch_here)
+    return programs
 
 
 def run(files: tuple[Path, Path], *more: str) -> list[str]:
@@ -215,9 +242,9 @@ def test_pass(script: Script, files: tuple[Path, Path], capsys: pytest.CaptureFi
 
 
 def test_a_red_is_confirmed_by_a_fresh_session(
-    script: Script, files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+    programs: Script, files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    state = script(0.06)
+    state = programs(0.06)
     assert main(run(files, "--max-regression", "3%", "--json")) == 9
     data = answer(capsys)
     assert data["outcome"] == "fail"
@@ -274,6 +301,17 @@ def test_limits_of_the_candidate_alone(
     assert answer(capsys)["sessions"][0]["pairs"] == 1
 
 
+def test_a_runner_that_fails_is_trouble(
+    programs: Script, files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for at, word in (("0", "killed"), ("3", "idle"), ("5", "garbage"), ("2", "silent")):
+        programs(0.5, words={at: word})
+        assert main(run(files, "--max-regression", "3%", "--json")) == 8
+        data = answer(capsys)
+        assert [item["outcome"] for item in data["gates"]] == ["trouble"]
+        assert data["trouble"]
+
+
 def test_trouble_never_looks_like_a_regression(
     script: Script,
     files: tuple[Path, Path],
@@ -281,12 +319,6 @@ def test_trouble_never_looks_like_a_regression(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     limit = ("--max-regression", "3%", "--json")
-    for launch, word in (("0", "killed"), ("20", "garbage"), ("3", "idle"), ("9", "silent")):
-        script(0.5, words={launch: word})
-        assert main(run(files, *limit)) == 8
-        data = answer(capsys)
-        assert [item["outcome"] for item in data["gates"]] == ["trouble"]
-        assert data["trouble"]
     seen: list[int] = []
 
     def arm(text: str) -> bool:
@@ -333,13 +365,13 @@ def test_a_lost_device_makes_the_pair_again(
     calls: list[int] = []
     really = measuring.launch
 
-    def launch(*arguments: Any, **options: Any) -> Any:
+    def losing(*arguments: Any, **options: Any) -> Any:
         calls.append(0)
         if len(calls) in lost:
             raise DeviceLost("gone", where="local")
         return really(*arguments, **options)
 
-    monkeypatch.setattr(measuring, "launch", launch)
+    monkeypatch.setattr(measuring, "launch", losing)
     artifacts = [read_artifact(path) for path in files]
     limits = [parse_gate("max-regression", "3%")]
     report = gate("local", artifacts[0], limits, baseline=artifacts[1])
