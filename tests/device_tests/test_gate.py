@@ -393,11 +393,11 @@ def test_calibration_and_its_tolerance(
     assert main(run(files)) == 3
     assert "gate calibrate" in capsys.readouterr().err
     command = ["gate", "calibrate", "--device", "local", "--file", str(files[1]), "--json"]
-    assert main([*command, "--time-limit", "1s"]) == 8
+    assert main([*command, "--time-limit", "1ms"]) == 8
     capsys.readouterr()
-    assert main([*command, "--time-limit", "6s"]) == 0
+    assert main([*command, "--time-limit", "20s"]) == 0
     found = answer(capsys)
-    assert 0.004 < found["tolerance"] < 0.05
+    assert 0.001 <= found["tolerance"] < 0.05
     assert found["detectable"] == pytest.approx((1 + found["tolerance"]) ** 2 - 1)
     assert found["history"]["ids"] == [found["run"]]
     script(sd=0.001)
