@@ -25,7 +25,17 @@ TARGETS: tuple[Target, ...] = ("tflite", "onnx", "coreml")
 Precision = Literal["fp32", "fp16", "int8", "int16x8", "int8-dynamic", "int8-weights"]
 InputDtype = Literal["float32", "uint8", "int8", "int16"]
 
-Task = Literal["image-classification", "image-segmentation", "object-detection", "embedding", "other"]
+Task = Literal[
+    "image-classification",
+    "multi-label-classification",
+    "geolocation",
+    "image-segmentation",
+    "object-detection",
+    "embedding",
+    "other",
+]
+# Tasks whose one output scores classes; of the second each class on its own.
+CLASSIFIERS: tuple[Task, ...] = ("image-classification", "multi-label-classification", "geolocation")
 Content = Literal["image", "logits", "probabilities", "features"]
 ResizeRule = Literal["short-side", "stretch"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]

@@ -33,7 +33,7 @@ def _render(listings: tuple[Listing, ...], default: str) -> RenderableType:
         (
             f"{item.name} (default)" if item.name == default else item.name,
             item.description,
-            f"{item.top1:.1f}",
+            "" if item.top1 is None else f"{item.top1:.1f}",
             _availability(item),
         )
         for item in listings
