@@ -42,6 +42,7 @@ def describe(source: SourceModel, program: ExportedProgram, target: Target) -> C
         preprocessing=source.preprocessing,
         labels=source.labels,
         provenance=replace(source.provenance, tools=_tools(target)),
+        anchors=source.anchors,
     )
 
 

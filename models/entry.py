@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mobiledeploy.contract import Preprocessing, Task
+from mobiledeploy.contract import Anchors, Preprocessing, Task
 from mobiledeploy.models.labels import imagenet_labels
 from mobiledeploy.models.weights import WeightsFile
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     Build = Callable[[float, int], nn.Module]
+
+
+def rows_of_the_last_matrix(state: Mapping[str, torch.Tensor]) -> int | None:
+    """Outputs of a head that is one matrix."""
+    rows = [value.shape[0] for value in state.values() if value.ndim == 2]
+    return rows[-1] if rows else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,8 @@ class ZooEntry:
         task: what its outputs are for.
         outputs: how many there are, where no weights say otherwise.
         labels: gives the outputs' names; none where they depend on the data.
+        anchors: of a detector, at a resolution.
+        count: number of outputs in a state dict, None if it does not tell.
     """
 
     name: str
@@ -44,6 +53,8 @@ class ZooEntry:
     task: Task = "image-classification"
     outputs: int = 1000
     labels: Callable[[], tuple[str, ...]] = imagenet_labels
+    anchors: Callable[[int], Anchors | None] = lambda _: None
+    count: Callable[[Mapping[str, torch.Tensor]], int | None] = rows_of_the_last_matrix
 
     def preprocessing_at(self, resolution: int) -> Preprocessing:
         """The same preprocessing for another input size: the resize keeps its ratio to the crop."""

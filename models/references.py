@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Provenance
 from mobiledeploy.errors import EnvironmentProblem, InputError
@@ -14,11 +13,6 @@ from mobiledeploy.models.nearest import did_you_mean
 from mobiledeploy.models.weights import Weights, find
 from mobiledeploy.models.zoo import DEFAULT_MODEL, entries
 from mobiledeploy.source import SourceModel
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import torch
 
 CALLABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 KINDS = "Give a zoo name, package.module:callable, timm:NAME, torchvision:NAME or a .pt2 file"
@@ -115,7 +109,7 @@ def _from_zoo(entry: ZooEntry, weights: Weights | None, width: float, resolution
     else:
         path = _published(entry, width) if weights is None else weights
         state = read_state_dict(path)
-        outputs = _outputs(state, default=entry.outputs)
+        outputs = entry.count(state) or entry.outputs
         module = entry.build(width, outputs)
         how = load_into(module, state, where=str(path))
         digest = sha256(path)
@@ -134,6 +128,7 @@ def _from_zoo(entry: ZooEntry, weights: Weights | None, width: float, resolution
         preprocessing=preprocessing,
         labels=labels if outputs == len(labels) else (),
         provenance=provenance,
+        anchors=entry.anchors(preprocessing.height),
     )
 
 
@@ -153,12 +148,6 @@ def _published(entry: ZooEntry, width: float) -> Path:
             hint="Name a state dict of that width with --weights FILE, or leave --width out",
         )
     return find(entry.weights)
-
-
-def _outputs(state: Mapping[str, torch.Tensor], *, default: int) -> int:
-    """Rows of the last matrix of a state dict: the head's outputs."""
-    rows = [value.shape[0] for value in state.values() if value.ndim == 2]
-    return rows[-1] if rows else default
 
 
 def _unknown(reference: str) -> InputError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Preprocessing
 from mobiledeploy.errors import InputError
+from mobiledeploy.models.detectors import DETECTORS
 from mobiledeploy.models.entry import ZooEntry
 from mobiledeploy.models.paper_systems import SYSTEMS
 from mobiledeploy.models.weights import WeightsFile, find_local
@@ -47,6 +48,7 @@ def entries() -> tuple[ZooEntry, ...]:
         MOBILENET_V3_LARGE,
         EFFICIENTNET_LITE0,
         *SYSTEMS,
+        *DETECTORS,
     )
 
 

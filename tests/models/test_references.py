@@ -26,6 +26,10 @@ SYSTEMS = (
     "mobilenet_v1_geolocation",
     "mobilenet_v1_face_attributes",
     "mobilenet_v1_face_embedding",
+    "ssd_mobilenet_v1",
+    "ssdlite_mobilenet_v2",
+    "ssdlite_mobilenet_v3_large",
+    "ssdlite_mobilenet_v3_small",
 )
 
 
