@@ -49,7 +49,9 @@ def cost_of(
 def _is_file(reference: str) -> bool:
     path = Path(reference)
     suffixes = {suffix for item in FORMATS.values() for suffix in item.suffixes}
-    return path.suffix.lower() in suffixes or (path.exists() and path.suffix != ".pt2")
+    if path.is_dir():
+        return (path / "Manifest.json").is_file()
+    return path.suffix.lower() in suffixes or (path.is_file() and path.suffix != ".pt2")
 
 
 def _source(

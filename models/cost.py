@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     # (node, its arguments by the schema's names) -> (kind, mult-adds)
     Count = Callable[["Node", dict[str, Any]], tuple[str, int]]
 
-# Where an operator's weights and biases are, by the schema's names; a product's second factor may be a
-# weight, its first one too.
-_WEIGHTS = ("weight", "mat2", "other", "mat1")
-_BIASES = ("bias", "self")
+# Where weights and biases are, by the names of a schema; either factor of a product may be weights.
+_WEIGHTS = ("weight", "mat2", "batch2", "other", "mat1", "batch1", "self")
+_BIASES = ("bias",)
+# A product with a sum: its ``self`` is what is added.
+_WITH_SUM = frozenset({"aten::addmm", "aten::baddbmm"})
 
 
 def program_cost(program: ExportedProgram) -> Cost:
@@ -46,16 +47,19 @@ def program_cost(program: ExportedProgram) -> Cost:
         if node.op != "call_function" or node in stored.constants:
             continue
         count = _COUNTS.get(_name(node))
-        arguments = _arguments(node)
-        kind, mult_adds = count(node, arguments) if count else (OTHER, 0)
-        weight = stored.take(arguments, _WEIGHTS) if count else None
-        bias = stored.take(arguments, _BIASES) if count else None
+        kind, mult_adds, tensor, weights, biases = OTHER, 0, "", 0, 0
+        if count:
+            arguments = _arguments(node)
+            kind, mult_adds = count(node, arguments)
+            _, biases = stored.take(arguments, ("self",) if _name(node) in _WITH_SUM else _BIASES)
+            tensor, weights = stored.take(arguments, _WEIGHTS)
+            if kind == MATRIX_PRODUCT and tensor:
+                kind = FULLY_CONNECTED
         rest = stored.take_parameters(node)
-        weights, biases = (0 if item is None else stored.sizes[item] for item in (weight, bias))
         if mult_adds or weights or biases or rest:
-            name = stored.layer_name(weight or next(iter(rest), None)) or node.name
+            name = (tensor or next(iter(rest), "")).rpartition(".")[0]
             weights += sum(stored.sizes[item] for item in rest)
-            layers.append(LayerCost(name, kind, mult_adds, weights, biases))
+            layers.append(LayerCost(name or node.name, kind, mult_adds, weights, biases))
     return Cost(tuple(layers))
 
 
@@ -90,17 +94,20 @@ class _Stored:
         inputs = node.all_input_nodes
         return bool(inputs) and all(item in self.constants for item in inputs)
 
-    def take(self, arguments: dict[str, Any], places: Sequence[str]) -> str | None:
-        """The largest stored tensor behind the first of these arguments that has one; None if counted."""
+    def take(self, arguments: dict[str, Any], places: Sequence[str]) -> tuple[str, int]:
+        """The largest stored tensor behind the first of these arguments that has one, else an empty name.
+
+        With its elements, 0 if they have been counted.
+        """
         for place in places:
             names = self.constants.get(arguments.get(place))  # type: ignore[arg-type]
             if names:
                 # Scales and zero points are behind it too.
                 largest = max(names, key=lambda name: self.sizes[name])
-                fresh = largest not in self._counted
+                size = 0 if largest in self._counted else self.sizes[largest]
                 self._counted.update(names)
-                return largest if fresh else None
-        return None
+                return largest, size
+        return "", 0
 
     def take_parameters(self, node: Node) -> tuple[str, ...]:
         """The parameters behind a node's arguments that have not been counted."""
@@ -110,10 +117,6 @@ class _Stored:
         )
         self._counted.update(fresh)
         return fresh
-
-    def layer_name(self, tensor: str | None) -> str:
-        """Dotted path of the module that a tensor belongs to."""
-        return "" if tensor is None else tensor.rpartition(".")[0]
 
 
 def _name(node: Node) -> str:
@@ -155,14 +158,12 @@ def _transposed(_: Node, arguments: dict[str, Any]) -> tuple[str, int]:
 
 
 def _linear(node: Node, arguments: dict[str, Any]) -> tuple[str, int]:
-    return FULLY_CONNECTED, _size(node) * _shape(arguments["weight"])[-1]
+    return MATRIX_PRODUCT, _size(node) * _shape(arguments["weight"])[-1]
 
 
 def _product(node: Node, arguments: dict[str, Any]) -> tuple[str, int]:
     first = arguments.get("mat1", arguments.get("batch1", arguments.get("self")))
-    second = next(arguments[name] for name in ("mat2", "batch2", "other") if name in arguments)
-    kind = FULLY_CONNECTED if len(_shape(second)) == 2 else MATRIX_PRODUCT
-    return kind, _size(node) * _shape(first)[-1]
+    return MATRIX_PRODUCT, _size(node) * _shape(first)[-1]
 
 
 def _attention(_: Node, arguments: dict[str, Any]) -> tuple[str, int]:

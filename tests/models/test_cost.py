@@ -61,6 +61,22 @@ class Products(nn.Module):
         return nn.functional.scaled_dot_product_attention(y, y, y)
 
 
+class Factors(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Parameter(torch.ones(4, 3)), nn.Parameter(torch.ones(5, 6))
+        self.bias = nn.Parameter(torch.ones(6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.addmm(self.bias, torch.matmul(self.first, x), self.second)
+
+
+def test_either_factor_may_be_weights():
+    first, second = cost(Factors(), torch.zeros(3, 5)).layers
+    assert (first.kind, first.mult_adds, first.weights, first.biases) == (FULLY_CONNECTED, 4 * 5 * 3, 12, 0)
+    assert (second.kind, second.mult_adds, second.weights, second.biases) == (FULLY_CONNECTED, 24 * 5, 30, 6)
+
+
 def test_products_of_activations():
     found = cost(Products(), torch.zeros(2, 3, 5))
     assert [layer.mult_adds for layer in found.layers] == [2 * 9 * 5, 2 * 27, 2 * 3 * 3 * 6]
