@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mobiledeploy.deploy.commands import paper
 from mobiledeploy.deploy.commands.options import Resolution, Weights, Width
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
 
@@ -51,7 +52,7 @@ def cost(
     return Outcome(_cost_data(found), lambda: _render_cost(found, table), as_json)
 
 
-COMMANDS = (("cost", cost, COST_EXAMPLE),)
+COMMANDS = (("cost", cost, COST_EXAMPLE), ("paper", paper.paper, paper.EXAMPLE))
 
 
 def _render(listings: tuple[Listing, ...], default: str) -> RenderableType:
