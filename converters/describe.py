@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal
 
-from mobiledeploy.contract import Content, Contract, Target, TensorSpec
+from mobiledeploy.contract import CLASSIFIERS, Content, Contract, Target, TensorSpec
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -42,6 +42,7 @@ def describe(source: SourceModel, program: ExportedProgram, target: Target) -> C
         preprocessing=source.preprocessing,
         labels=source.labels,
         provenance=replace(source.provenance, tools=_tools(target)),
+        anchors=source.anchors,
     )
 
 
@@ -93,12 +94,12 @@ def _output_names(source: SourceModel, program: ExportedProgram, count: int) -> 
     returned = tree_unflatten(list(range(count)), structure) if structure else None
     if isinstance(returned, dict) and all(isinstance(place, int) for place in returned.values()):
         return [str(key) for key in returned]
-    name = "logits" if source.task == "image-classification" else "output"
+    name = "logits" if source.task in CLASSIFIERS else "output"
     return [name] if count == 1 else [f"{name}_{index}" for index in range(count)]
 
 
 def _content(source: SourceModel, index: int) -> Content | Literal[""]:
-    if source.task == "image-classification":
+    if source.task in CLASSIFIERS:
         return "logits" if index == 0 else ""
     return "features" if source.task == "embedding" else ""
 

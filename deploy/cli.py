@@ -92,18 +92,25 @@ def _add_group(name: str, about: str, commands: tuple[tuple[str, Callable[..., O
     app.add_typer(group, name=name)
 
 
-def _add_gate() -> None:
-    """``gate`` is a command, and ``gate calibrate`` another below it."""
-    group = typer.Typer(help=gate.HELP, epilog=_epilog(gate.EXAMPLE), rich_markup_mode=None)
-    command = _quietly(gate.gate)
+def _add_command_and_group(
+    name: str,
+    about: str,
+    own: tuple[Callable[..., Outcome], str],
+    commands: tuple[tuple[str, Callable[..., Outcome], str], ...],
+) -> None:
+    """A group that is a command itself: ``gate``, and ``gate calibrate`` below it."""
+    function, example = own
+    group = typer.Typer(help=about, epilog=_epilog(example), rich_markup_mode=None)
+    command = _quietly(function)
 
-    @functools.wraps(gate.gate)
+    @functools.wraps(function)
     def unless_below(context: typer.Context, **options: Any) -> Outcome | None:
         return None if context.invoked_subcommand else command(context, **options)
 
     group.callback(invoke_without_command=True)(unless_below)
-    _add(gate.calibrate, gate.CALIBRATE_EXAMPLE, group, "calibrate")
-    app.add_typer(group, name="gate")
+    for called, below, its_example in commands:
+        _add(below, its_example, group, called)
+    app.add_typer(group, name=name)
 
 
 _add(convert.convert, convert.EXAMPLE)
@@ -112,8 +119,10 @@ _add(verify.verify, verify.EXAMPLE)
 _add(diagnose.diagnose, diagnose.EXAMPLE)
 _add(evaluate.evaluate, evaluate.EXAMPLE)
 _add(benchmark.benchmark, benchmark.EXAMPLE)
-_add_gate()
-_add(models.models, models.EXAMPLE)
+_add_command_and_group(
+    "gate", gate.HELP, (gate.gate, gate.EXAMPLE), (("calibrate", gate.calibrate, gate.CALIBRATE_EXAMPLE),)
+)
+_add_command_and_group("models", models.HELP, (models.models, models.EXAMPLE), models.COMMANDS)
 _add(doctor.doctor, doctor.EXAMPLE)
 _add_group("devices", devices.HELP, devices.COMMANDS)
 _add_group("history", history.HELP, history.COMMANDS)

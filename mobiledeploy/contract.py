@@ -25,7 +25,17 @@ TARGETS: tuple[Target, ...] = ("tflite", "onnx", "coreml")
 Precision = Literal["fp32", "fp16", "int8", "int16x8", "int8-dynamic", "int8-weights"]
 InputDtype = Literal["float32", "uint8", "int8", "int16"]
 
-Task = Literal["image-classification", "image-segmentation", "object-detection", "embedding", "other"]
+Task = Literal[
+    "image-classification",
+    "multi-label-classification",
+    "geolocation",
+    "image-segmentation",
+    "object-detection",
+    "embedding",
+    "other",
+]
+# Tasks whose one output scores classes; of the second each class on its own.
+CLASSIFIERS: tuple[Task, ...] = ("image-classification", "multi-label-classification", "geolocation")
 Content = Literal["image", "logits", "probabilities", "features"]
 ResizeRule = Literal["short-side", "stretch"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
@@ -112,8 +122,38 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class AnchorGrid:
+    """Anchors around the centre of every cell of one feature map, row by row.
+
+    Attributes:
+        rows, columns: of the feature map.
+        sizes: (height, width) of each anchor of a cell, as shares of the image.
+    """
+
+    rows: int
+    columns: int
+    sizes: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """What a detector's raw outputs are relative to; ``mobiledeploy.detection`` decodes them.
+
+    Attributes:
+        grids: in the order of the outputs' boxes.
+        scales: what the offsets of y, x, height and width were multiplied by in training.
+    """
+
+    grids: tuple[AnchorGrid, ...]
+    scales: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
-    """Tensors, preprocessing, labels, task and provenance of one model file."""
+    """Tensors, preprocessing, labels, task and provenance of one model file.
+
+    Of a detector the anchors too; a file of another task does not mention them.
+    """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -121,10 +161,13 @@ class Contract:
     preprocessing: Preprocessing | None = None
     labels: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
+    anchors: Anchors | None = None
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys; equal contracts give equal text."""
         data = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        if self.anchors is None:
+            del data["anchors"]
         return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
@@ -164,7 +207,9 @@ def _read(kind: Any, value: Any, place: str) -> Any:
             raise TypeError(f"{place} is no object")
         hints = get_type_hints(kind)
         # A newer version may add what has a default; what makes a contract is always there.
-        needed = hints if kind is Contract else [item.name for item in fields(kind) if item.default is MISSING]
+        needed = [item.name for item in fields(kind) if item.default is MISSING]
+        if kind is Contract:
+            needed = [name for name in hints if name != "anchors"]
         missing = set(needed) - value.keys()
         if missing:
             raise TypeError(f"{place} has no {sorted(missing)[0]}")

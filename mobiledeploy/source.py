@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mobiledeploy.contract import Preprocessing, Provenance, Task
+from mobiledeploy.contract import Anchors, Preprocessing, Provenance, Task
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +26,7 @@ class SourceModel:
         preprocessing: from image to input; None if the input is no image.
         labels: class names in output order; empty if unknown.
         provenance: reference, weights and licence (tools are added when a file is written).
+        anchors: of a detector whose outputs are relative to them.
     """
 
     module: torch.nn.Module
@@ -34,3 +35,4 @@ class SourceModel:
     preprocessing: Preprocessing | None = None
     labels: tuple[str, ...] = ()
     provenance: Provenance = Provenance()
+    anchors: Anchors | None = None

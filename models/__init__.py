@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mobiledeploy.models.entry import ZooEntry
 from mobiledeploy.models.references import load
 from mobiledeploy.models.weights import Weights
-from mobiledeploy.models.zoo import DEFAULT_MODEL, Listing, ZooEntry, catalogue, entries
+from mobiledeploy.models.zoo import DEFAULT_MODEL, Listing, catalogue, entries
 
 __all__ = ["DEFAULT_MODEL", "Listing", "Weights", "ZooEntry", "catalogue", "entries", "load"]

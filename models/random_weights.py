@@ -26,4 +26,5 @@ def image_input(channels: int, height: int, width: int) -> tuple[torch.Tensor]:
     """One seeded standard normal image of shape (1, channels, height, width)."""
     import torch
 
-    return (torch.randn(1, channels, height, width, generator=torch.Generator().manual_seed(SEED)),)
+    generator = torch.Generator("cpu").manual_seed(SEED)
+    return (torch.randn(1, channels, height, width, generator=generator, device="cpu"),)

@@ -5,19 +5,14 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Provenance
 from mobiledeploy.errors import EnvironmentProblem, InputError
+from mobiledeploy.models.entry import ZooEntry
 from mobiledeploy.models.nearest import did_you_mean
 from mobiledeploy.models.weights import Weights, find
-from mobiledeploy.models.zoo import DEFAULT_MODEL, ZooEntry, entries
+from mobiledeploy.models.zoo import DEFAULT_MODEL, entries
 from mobiledeploy.source import SourceModel
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import torch
 
 CALLABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 KINDS = "Give a zoo name, package.module:callable, timm:NAME, torchvision:NAME or a .pt2 file"
@@ -103,20 +98,19 @@ def _check(width: float | None, resolution: int | None) -> None:
 
 def _from_zoo(entry: ZooEntry, weights: Weights | None, width: float, resolution: int | None) -> SourceModel:
     from mobiledeploy.models.checkpoints import describe, load_into, read_state_dict, sha256
-    from mobiledeploy.models.labels import imagenet_labels
     from mobiledeploy.models.random_weights import image_input, seeded
 
     name = entry.name if math.isclose(width, 1.0) else f"{entry.name} (width {width:g})"
-    labels = imagenet_labels()
+    labels, outputs = entry.labels(), entry.outputs
     if weights == "random":
         with seeded():
-            module = entry.build(width, len(labels))
+            module = entry.build(width, outputs)
         provenance = Provenance(model=name, weights="random")
     else:
         path = _published(entry, width) if weights is None else weights
         state = read_state_dict(path)
-        classes = _classes(state, default=len(labels))
-        module = entry.build(width, classes)
+        outputs = entry.count(state) or entry.outputs
+        module = entry.build(width, outputs)
         how = load_into(module, state, where=str(path))
         digest = sha256(path)
         known = entry.weights is not None and entry.weights.sha256 == digest
@@ -126,22 +120,24 @@ def _from_zoo(entry: ZooEntry, weights: Weights | None, width: float, resolution
             weights_sha256=digest,
             licence=entry.weights.licence if entry.weights and known else "",
         )
-        labels = labels if classes == len(labels) else ()
     preprocessing = entry.preprocessing_at(resolution or entry.preprocessing.height)
     return SourceModel(
         module=module.eval(),
         example_input=image_input(3, preprocessing.height, preprocessing.width),
-        task="image-classification",
+        task=entry.task,
         preprocessing=preprocessing,
-        labels=labels,
+        labels=labels if outputs == len(labels) else (),
         provenance=provenance,
+        anchors=entry.anchors(preprocessing.height),
     )
 
 
 def _published(entry: ZooEntry, width: float) -> Path:
     if entry.weights is None:
         raise EnvironmentProblem(
-            "there are no published PyTorch weights (its maker published TensorFlow checkpoints)",
+            "there are no published PyTorch weights (its maker published TensorFlow checkpoints)"
+            if entry.top1 is not None
+            else "there are no published weights",
             where=entry.name,
             hint="Name a state dict with --weights FILE, or --weights random for untrained ones",
         )
@@ -152,12 +148,6 @@ def _published(entry: ZooEntry, width: float) -> Path:
             hint="Name a state dict of that width with --weights FILE, or leave --width out",
         )
     return find(entry.weights)
-
-
-def _classes(state: Mapping[str, torch.Tensor], *, default: int) -> int:
-    """Rows of the last matrix of a state dict: the classifier's outputs."""
-    rows = [value.shape[0] for value in state.values() if value.ndim == 2]
-    return rows[-1] if rows else default
 
 
 def _unknown(reference: str) -> InputError:

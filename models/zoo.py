@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Preprocessing
 from mobiledeploy.errors import InputError
+from mobiledeploy.models.detectors import DETECTORS
+from mobiledeploy.models.entry import ZooEntry
+from mobiledeploy.models.paper_systems import SYSTEMS
 from mobiledeploy.models.weights import WeightsFile, find_local
 
 if TYPE_CHECKING:
     from torch import nn
 
-    Build = Callable[[float, int], nn.Module]
-
 DEFAULT_MODEL = "mobilenet_v2"
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-
-
-@dataclass(frozen=True, slots=True)
-class ZooEntry:
-    """A model known by name.
-
-    Attributes:
-        name: what a user types.
-        description: one line.
-        build: (width multiplier, number of classes) -> module.
-        preprocessing: what its published weights expect, at the resolution they were trained at.
-        weights: its published ImageNet weights, None where the maker has none for PyTorch.
-        top1: published ImageNet-1k top-1 of ``weights`` (of the paper where there are none), percent.
-        source: where ``top1`` is published.
-    """
-
-    name: str
-    description: str
-    build: Build
-    preprocessing: Preprocessing
-    weights: WeightsFile | None
-    top1: float
-    source: str
-
-    def preprocessing_at(self, resolution: int) -> Preprocessing:
-        """The same preprocessing for another input size: the resize keeps its ratio to the crop."""
-        resize_to = round(resolution * self.preprocessing.resize_to / self.preprocessing.height)
-        return replace(self.preprocessing, height=resolution, width=resolution, resize_to=resize_to)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +32,7 @@ class Listing:
 
     name: str
     description: str
-    top1: float
+    top1: float | None
     source: str
     licence: str
     weights: str
@@ -69,7 +41,15 @@ class Listing:
 
 def entries() -> tuple[ZooEntry, ...]:
     """Every model of the zoo."""
-    return (MOBILENET_V1, MOBILENET_V2, MOBILENET_V3_SMALL, MOBILENET_V3_LARGE, EFFICIENTNET_LITE0)
+    return (
+        MOBILENET_V1,
+        MOBILENET_V2,
+        MOBILENET_V3_SMALL,
+        MOBILENET_V3_LARGE,
+        EFFICIENTNET_LITE0,
+        *SYSTEMS,
+        *DETECTORS,
+    )
 
 
 def catalogue() -> tuple[Listing, ...]:

@@ -51,6 +51,10 @@ class Op:
         weights: dtype of its largest constant operand as stored, empty if it has none.
         mult_adds: multiply-accumulates for one inference; 0 for ops that have none.
         read_as: dtype in which it reads its weights where they are expanded before, else empty.
+        name: of its first output, or its own.
+        layer: kind of a layer that multiplies, in the words of ``layer_cost``; empty for other ops.
+        parameters: constant elements that it is the first to read as weights, biases included.
+        biases: how many of them are its bias.
     """
 
     kind: str
@@ -59,6 +63,10 @@ class Op:
     weights: str = ""
     mult_adds: int = 0
     read_as: str = ""
+    name: str = ""
+    layer: str = ""
+    parameters: int = 0
+    biases: int = 0
 
     @property
     def is_float(self) -> bool:

@@ -80,6 +80,8 @@ _WEIGHTS = {
     1070: (2,),
     1350: (3, 4),
 }
+# Convolution, inner product and batched product.
+_MULTIPLIERS = frozenset({100, 140, 1045})
 _FLOATS, _HALVES, _BYTES = 1, 2, 30
 
 
@@ -107,7 +109,18 @@ def read_network(message: Message) -> Network:
         size += sum(item[2] for item in weights)
         dtype = max(weights, key=lambda item: item[1])[0] if weights else ""
         name, reals = _LAYERS.get(kind, f"layer {kind}"), ("float32",)
-        ops.append(Op(name, reals, reals, dtype, read_as="float32" if dtype.startswith("uint") else ""))
+        ops.append(
+            Op(
+                name,
+                reals,
+                reals,
+                dtype,
+                read_as="float32" if dtype.startswith("uint") else "",
+                name=layer.text(1),
+                layer=name if kind in _MULTIPLIERS else "",
+                parameters=sum(item[1] for item in weights),
+            )
+        )
     return Network(tuple(ops), count, size, message.message(100).texts(1))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import inf, prod
 
+from mobiledeploy.layer_cost import FULLY_CONNECTED, MATRIX_PRODUCT, convolution_kind
 from mobiledeploy.runtimes.census import INTEGER_DTYPES, Op
 from mobiledeploy.runtimes.integer_view import IntegerView, Step
 from mobiledeploy.runtimes.mil_program import Constant, Operation, Program, Type
@@ -52,7 +53,10 @@ def _ops(program: Program) -> tuple[Op, ...]:
     dtypes = {name: kind.dtype for name, kind in program.types.items()}
     rules = _Rules({step.outputs[0]: op for op, step in pairs if step.outputs}, program, expanded)
     view = IntegerView([step for _, step in pairs], dtypes, program.block.outputs, rules)
-    return tuple(_op(op, step, view, program, expanded) for op, step in pairs if not view.is_annotation(step))
+    listed = [
+        (op, _op(op, step, view, program, expanded)) for op, step in pairs if not view.is_annotation(step)
+    ]
+    return _with_parameters(listed, program)
 
 
 class _Rules:
@@ -134,6 +138,36 @@ def labels(program: Program) -> tuple[str, ...]:
     return ()
 
 
+def _with_parameters(listed: Iterable[tuple[Operation, Op]], program: Program) -> tuple[Op, ...]:
+    """The operations with the weights that each is the first to read."""
+    made = {name: kind.size for op in program.operations if _expands(op) for name, kind in op.outputs[-1:]}
+    read: set[object] = set()
+    found = []
+    for op, counted in listed:
+        sizes: dict[object, int] = {id(v): v.type.size for v in _constants(op, program) if _is_weight(v.type)}
+        sizes.update({name: made[name] for name in _names(op.inputs.values()) if name in made})
+        fresh = {key: size for key, size in sizes.items() if key not in read}
+        read |= fresh.keys()
+        own = op.inputs.get("bias", ())
+        biases = {id(value) for value in _values(own, program)} | set(_names([own]))
+        found.append(
+            replace(
+                counted,
+                parameters=sum(fresh.values()),
+                biases=sum(size for key, size in fresh.items() if key in biases),
+            )
+        )
+    return tuple(found)
+
+
+def _expands(op: Operation) -> bool:
+    return op.kind.startswith("constexpr_")
+
+
+def _names(bound: Iterable[Iterable[str | Constant]]) -> list[str]:
+    return [item for values in bound for item in values if isinstance(item, str)]
+
+
 def _is_weight(kind: Type) -> bool:
     return bool(kind.shape) and kind.dtype.startswith(("float", "bfloat"))
 
@@ -177,6 +211,8 @@ def _op(op: Operation, step: Step, view: IntegerView, program: Program, expanded
         outputs=tuple(dtype for dtype in view.writes(step) if dtype not in ("string", "list", "dictionary")),
         weights=expanded[stored] if stored else _largest(op, program),
         mult_adds=_mult_adds(op, program),
+        name=op.name,
+        layer=_layer(op, program, expanded),
     )
     return replace(found, read_as=program.types[stored].dtype) if stored and found.reads_reals else found
 
@@ -211,6 +247,26 @@ def _mult_adds(op: Operation, program: Program) -> int:
             query, key, value = shapes["query"], shapes["key"], shapes["value"]
             return prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
     return 0
+
+
+def _layer(op: Operation, program: Program, expanded: Mapping[str, str]) -> str:
+    """What an operation is in the words of ``layer_cost``; empty if it multiplies nothing."""
+    match op.kind:
+        case "conv" | "conv_transpose":
+            first, second, *kernel = _shape(op.inputs["weight"][0], program)
+            groups = next((int(v.stored[0]) for v in _values(op.inputs.get("groups", ()), program)), 1)
+            transposed = op.kind == "conv_transpose"
+            group_inputs = first // groups if transposed else second
+            return convolution_kind(kernel, groups, group_inputs, transposed=transposed)
+        case "linear":
+            return FULLY_CONNECTED
+        case "matmul":
+            (weight,) = op.inputs["y"]
+            stored = isinstance(weight, Constant) or weight in program.constants or weight in expanded
+            return FULLY_CONNECTED if stored else MATRIX_PRODUCT
+        case "einsum" | "scaled_dot_product_attention":
+            return MATRIX_PRODUCT
+    return ""
 
 
 def _einsum(op: Operation, program: Program) -> int:

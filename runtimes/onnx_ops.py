@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import inf, prod
 from typing import TYPE_CHECKING
 
+from mobiledeploy.layer_cost import FULLY_CONNECTED, MATRIX_PRODUCT, convolution_kind
 from mobiledeploy.runtimes.census import INTEGER_DTYPES, UNKNOWN, Op
 from mobiledeploy.runtimes.integer_view import IntegerView, Step
 from mobiledeploy.runtimes.onnx_graph import DEQUANTIZE, QUANTIZE, Constant, Graph, attribute
@@ -54,6 +55,16 @@ _FACTORS = {
     "MatMulIntegerToFloat": (0, 1), "DynamicQuantizeMatMul": (0, 1),
 }  # fmt: skip
 _CONVOLUTIONS = frozenset({"Conv", "FusedConv", "ConvInteger", "QLinearConv"})
+# Operator -> place of its bias.
+_BIASES = {
+    "Conv": 2,
+    "FusedConv": 2,
+    "ConvTranspose": 2,
+    "QLinearConv": 8,
+    "Gemm": 2,
+    "FusedGemm": 2,
+    "QGemm": 6,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,9 @@ def list_operations(graph: Graph) -> Operations:
         if view.is_annotation(step):
             continue
         read = dict(_weights(node, graph))
-        weights.update((weight.name, weight) for weight in read.values())
+        fresh = {weight.name: weight for weight in read.values() if weight.name not in weights}
+        weights.update(fresh)
+        bias = read.get(_input(node, _BIASES.get(node.op_type, len(node.input))))
         largest = max(read, key=lambda name: read[name].size, default="")
         op = Op(
             kind=node.op_type,
@@ -82,6 +95,10 @@ def list_operations(graph: Graph) -> Operations:
             outputs=view.writes(step),
             weights=read[largest].dtype if read else "",
             mult_adds=_mult_adds(node, graph),
+            name=node.name or next(iter(node.output), ""),
+            layer=_layer(node, graph),
+            parameters=sum(weight.size for weight in fresh.values()),
+            biases=bias.size if bias is not None and bias.name in fresh else 0,
         )
         # A constant by another name is the result of a node that made it real.
         if read and largest != read[largest].name and op.reads_reals:
@@ -151,6 +168,24 @@ def _weights(node: Node, graph: Graph) -> Iterator[tuple[str, Constant]]:
         is_bias = constant.dtype == "int32" and (name != constant.name or node.op_type.startswith("Q"))
         if is_bias or constant.dtype not in ("int32", "int64", "bool", "string", UNKNOWN):
             yield name, constant
+
+
+def _input(node: Node, place: int) -> str:
+    return node.input[place] if place < len(node.input) else ""
+
+
+def _layer(node: Node, graph: Graph) -> str:
+    """What an operator is in the words of ``layer_cost``; empty if it multiplies nothing."""
+    if node.op_type not in _FACTORS:
+        return ""
+    weight = _input(node, _FACTORS[node.op_type][1])
+    if node.op_type in _CONVOLUTIONS or node.op_type == "ConvTranspose":
+        sides = graph.shapes.get(weight, ())
+        groups = int(attribute(node, "group", 1))
+        transposed = node.op_type == "ConvTranspose"
+        group_inputs = sides[0] // groups if transposed and sides else sides[1] if len(sides) > 1 else 0
+        return convolution_kind(sides[2:], groups, group_inputs, transposed=transposed)
+    return FULLY_CONNECTED if weight in graph.constants else MATRIX_PRODUCT
 
 
 def _mult_adds(node: Node, graph: Graph) -> int:

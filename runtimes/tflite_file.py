@@ -15,6 +15,7 @@ from typing import Literal
 
 from mobiledeploy.contract import TensorSpec
 from mobiledeploy.errors import InputError
+from mobiledeploy.layer_cost import FULLY_CONNECTED, MATRIX_PRODUCT, convolution_kind
 from mobiledeploy.runtimes.census import FileContents, Op
 from mobiledeploy.runtimes.tflite_flatbuffer import Buffer, FlatbufferError, Table
 from mobiledeploy.runtimes.tflite_metadata import read_metadata, stored_buffers
@@ -36,6 +37,8 @@ _ITEM_SIZES = {
     "float32": 4, "float16": 2, "bfloat16": 2, "float64": 8, "int8": 1, "uint8": 1, "bool": 1,
     "int16": 2, "uint16": 2, "int32": 4, "uint32": 4, "int64": 8, "uint64": 8,
 }  # fmt: skip
+# Operator -> place of its bias.
+_BIASES = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
 # Without a scale these hold shapes, axes, paddings or indices, not weights.
 _ARGUMENT_DTYPES = frozenset({"int32", "int64", "uint32", "uint64", "bool", "string"})
 
@@ -152,9 +155,15 @@ def _contents(
     ops: list[Op] = []
     weights: dict[int, Tensor] = {}
     for index, subgraph in enumerate(subgraphs):
-        for op, read_weights in _operations(subgraph):
-            ops.append(op if index in run else replace(op, mult_adds=0))
-            weights.update((weight.buffer, weight) for weight in read_weights)
+        for op, read_weights, bias in _operations(subgraph):
+            fresh = {item.buffer: item for item in read_weights if item.buffer not in weights}
+            op = replace(
+                op,
+                parameters=sum(weight.size for weight in fresh.values()),
+                biases=bias.size if bias is not None and bias.buffer in fresh else 0,
+            )
+            ops.append(op if index in run else replace(op, mult_adds=0, layer=""))
+            weights.update(fresh)
     return FileContents(
         inputs=tuple(_spec(first.tensors[index], input_names.get(index)) for index in first.inputs),
         outputs=tuple(_spec(first.tensors[index], output_names.get(index)) for index in first.outputs),
@@ -164,8 +173,11 @@ def _contents(
     )
 
 
-def _operations(subgraph: Subgraph) -> Iterator[tuple[Op, list[Tensor]]]:
-    """Every operator with the weights it reads; unpackers of constants are folded into their readers."""
+def _operations(subgraph: Subgraph) -> Iterator[tuple[Op, list[Tensor], Tensor | None]]:
+    """Every operator with the weights that it reads, and which of them is its bias.
+
+    Unpackers of constants are folded into their readers.
+    """
     constants = {index: tensor for index, tensor in enumerate(subgraph.tensors) if tensor.is_constant}
     for node in subgraph.nodes:
         if node.kind in _UNPACKERS and node.inputs and node.inputs[0] in constants and node.outputs:
@@ -184,8 +196,28 @@ def _operations(subgraph: Subgraph) -> Iterator[tuple[Op, list[Tensor]]]:
             weights=stored,
             mult_adds=_mult_adds(node, [subgraph.tensors[index] for index in present], outputs),
             read_as=read_as if read_as != stored else "",
+            name=outputs[0].name if outputs else "",
+            layer=_layer(node, subgraph),
         )
-        yield op, list(weights.values())
+        place = _BIASES.get(node.kind, len(node.inputs))
+        bias = weights.get(node.inputs[place]) if place < len(node.inputs) else None
+        yield op, list(weights.values()), bias
+
+
+def _layer(node: Node, subgraph: Subgraph) -> str:
+    """What an operator is in the words of ``layer_cost``; empty if it multiplies nothing."""
+    match node.kind, [subgraph.tensors[index].shape for index in node.inputs if index >= 0]:
+        case "CONV_2D", [(*_, channels), (_, height, width, depth), *_]:
+            return convolution_kind((height, width), channels // max(depth, 1), depth)
+        case "DEPTHWISE_CONV_2D", [(*_, channels), (_, height, width, _), *_]:
+            return convolution_kind((height, width), channels, 1)
+        case "TRANSPOSE_CONV", [_, (_, height, width, depth), *_]:
+            return convolution_kind((height, width), 1, depth, transposed=True)
+        case "FULLY_CONNECTED", _:
+            return FULLY_CONNECTED
+        case "BATCH_MATMUL", _:
+            return MATRIX_PRODUCT
+    return ""
 
 
 def _mult_adds(node: Node, inputs: list[Tensor], outputs: list[Tensor]) -> int:

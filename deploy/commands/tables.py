@@ -59,3 +59,8 @@ def milliseconds(nanoseconds: float) -> str:
         return f"{value:.0f}"
     # Rounding may give a fifth digit, and a point after it.
     return f"{value:#.4g}".rstrip(".") if value >= 1e-3 else f"{value:.6f}"
+
+
+def percent(part: float, whole: float) -> str:
+    """``12.34%``; empty where there is no whole."""
+    return f"{100 * part / whole:.2f}%" if whole else ""

@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mobiledeploy import errors
-from mobiledeploy.contract import SCHEMA_VERSION, Contract, Preprocessing, Provenance, TensorSpec
+from mobiledeploy.contract import (
+    SCHEMA_VERSION,
+    AnchorGrid,
+    Anchors,
+    Contract,
+    Preprocessing,
+    Provenance,
+    TensorSpec,
+)
 from mobiledeploy.errors import InputError, MobileDeployError, Refusal, RefusedError
 
 FULL = Contract(
@@ -22,6 +30,7 @@ FULL = Contract(
     labels=("tench", "goldfish, Carassius auratus", "grand requin blanc 鲨"),
     provenance=Provenance("mobilenet_v2", "v2.pth", "ab" * 32, "BSD-3-Clause", (("torch", "2.13.0"),)),
 )
+DETECTOR = replace(FULL, task="object-detection", anchors=Anchors((AnchorGrid(2, 3, ((0.5, 0.25),)),)))
 BARE = Contract(inputs=(), outputs=())
 
 names = st.text(max_size=8)
@@ -58,6 +67,12 @@ def test_text_and_back(contract: Contract) -> None:
 
 def test_every_field_survives() -> None:
     assert Contract.from_json(FULL.to_json()) == FULL
+    assert Contract.from_json(DETECTOR.to_json()) == DETECTOR
+
+
+def test_only_a_detector_mentions_anchors() -> None:
+    assert "anchors" not in FULL.to_json()
+    assert '"anchors"' in DETECTOR.to_json()
     assert Contract.from_json(BARE.to_json()) == BARE
 
 

@@ -19,6 +19,18 @@ from mobiledeploy.models.mobilenet_v1 import MobileNetV1
 from mobiledeploy.models.mobilenet_v2 import MobileNetV2
 
 NAMES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_lite0")
+SYSTEMS = (
+    "mobilenet_v1_conv",
+    "mobilenet_v1_shallow",
+    "mobilenet_v1_dogs",
+    "mobilenet_v1_geolocation",
+    "mobilenet_v1_face_attributes",
+    "mobilenet_v1_face_embedding",
+    "ssd_mobilenet_v1",
+    "ssdlite_mobilenet_v2",
+    "ssdlite_mobilenet_v3_large",
+    "ssdlite_mobilenet_v3_small",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -271,7 +283,7 @@ def test_labels_are_the_classes_in_order():
 
 def test_the_catalogue_tells_what_is_here(monkeypatch):
     listings = {listing.name: listing for listing in models.catalogue()}
-    assert tuple(listings) == NAMES
+    assert tuple(listings) == NAMES + SYSTEMS
     assert listings["mobilenet_v1"].local == listings["mobilenet_v1"].weights == ""
     assert listings["mobilenet_v3_small"].local == ""  # no wheel has it, and the cache is empty
     assert listings["efficientnet_lite0"].licence == "Apache-2.0"

@@ -1,0 +1,153 @@
+"""From a detector's raw outputs to boxes: anchors, decoding, non-maximum suppression.  NumPy alone.
+
+The box coder is that of Faster R-CNN (arXiv 1506.01497, section 3.1.2) with the scales of the contract.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mobiledeploy.contract import Anchors
+from mobiledeploy.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """Objects of one image, the most certain first.
+
+    Attributes:
+        boxes: (objects, 4): top, left, bottom, right as shares of the image, 0..1.
+        scores: (objects,), 0..1.
+        classes: (objects,): index of the class, the background not counted.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+
+
+def anchor_boxes(anchors: Anchors) -> np.ndarray:
+    """(anchors, 4): centre y, centre x, height, width as shares of the image, in the outputs' order."""
+    import numpy as np
+
+    grids = []
+    for grid in anchors.grids:
+        rows = (np.arange(grid.rows) + 0.5) / grid.rows
+        columns = (np.arange(grid.columns) + 0.5) / grid.columns
+        sizes = np.array(grid.sizes)
+        found = np.empty((grid.rows, grid.columns, len(sizes), 4))
+        found[..., 0], found[..., 1] = rows[:, None, None], columns[None, :, None]
+        found[..., 2:] = sizes
+        grids.append(found.reshape(-1, 4))
+    return np.concatenate(grids)
+
+
+def encode_boxes(boxes: np.ndarray, anchors: Anchors) -> np.ndarray:
+    """What a detector should answer for one box per anchor; the inverse of ``decode_boxes``.
+
+    Args:
+        boxes: (anchors, 4): top, left, bottom, right as shares of the image, none empty.
+        anchors: of the contract.
+    """
+    import numpy as np
+
+    own = anchor_boxes(anchors)
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    offsets = np.concatenate([(centres - own[:, :2]) / own[:, 2:], np.log(sizes / own[:, 2:])], axis=1)
+    coded: np.ndarray = offsets * np.array(anchors.scales)
+    return coded
+
+
+def decode_boxes(coded: np.ndarray, anchors: Anchors) -> np.ndarray:
+    """(anchors, 4): top, left, bottom, right as shares of the image, from a file's output ``boxes``.
+
+    Args:
+        coded: (anchors, 4): offsets of y, x, height and width.
+        anchors: of the contract.
+
+    Raises:
+        InputError: another number of anchors.
+    """
+    import numpy as np
+
+    own = anchor_boxes(anchors)
+    if coded.shape != own.shape:
+        shape = "x".join(map(str, coded.shape))
+        raise InputError(
+            f"boxes of shape {shape} do not fit {len(own)} anchors",
+            hint="Give the output boxes of one image, with the anchors of its file's contract",
+        )
+    offsets = coded / np.array(anchors.scales)
+    centres = own[:, :2] + offsets[:, :2] * own[:, 2:]
+    # A wild offset would overflow; such a box is cut to the image anyway.
+    halves = own[:, 2:] * np.exp(np.minimum(offsets[:, 2:], 20)) / 2
+    return np.concatenate([centres - halves, centres + halves], axis=1)
+
+
+def decode(
+    coded: np.ndarray,
+    logits: np.ndarray,
+    anchors: Anchors,
+    *,
+    threshold: float = 0.3,
+    overlap: float = 0.6,
+    largest: int = 100,
+) -> Detections:
+    """The objects of one image.
+
+    Args:
+        coded: (anchors, 4), the file's output ``boxes``.
+        logits: (anchors, 1 + classes), the file's output ``classes``; the first is the background.
+        anchors: of the contract.
+        threshold: least score, the sigmoid of a logit.
+        overlap: of two boxes of one class whose intersection is more than this share of their union, the
+            less certain one is left out.
+        largest: number of objects.
+
+    Raises:
+        InputError: the arrays do not fit the anchors.
+    """
+    import numpy as np
+
+    boxes = np.clip(decode_boxes(coded, anchors), 0, 1)
+    if logits.ndim != 2 or len(logits) != len(boxes):
+        raise InputError(f"{len(logits)} rows of logits do not fit {len(boxes)} anchors")
+    scores = 1 / (1 + np.exp(-np.clip(logits[:, 1:].astype(np.float64), -60, 60)))
+    kept = [
+        (scores[index, kind], index, kind)
+        for kind in range(scores.shape[1])
+        for index in suppress(boxes, scores[:, kind], threshold, overlap)
+    ]
+    kept = sorted(kept, key=lambda item: (-item[0], item[1], item[2]))[:largest]
+    indices = np.array([index for _, index, _ in kept], int)
+    return Detections(
+        boxes[indices], np.array([score for score, _, _ in kept]), np.array([kind for _, _, kind in kept], int)
+    )
+
+
+def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float, overlap: float) -> list[int]:
+    """Non-maximum suppression of one class: indices of the boxes that stay, the most certain first."""
+    import numpy as np
+
+    waiting = np.flatnonzero(scores >= threshold)
+    waiting = waiting[np.argsort(-scores[waiting], kind="stable")]
+    kept: list[int] = []
+    while len(waiting):
+        first, waiting = int(waiting[0]), waiting[1:]
+        kept.append(first)
+        waiting = waiting[_intersection_over_union(boxes[first], boxes[waiting]) <= overlap]
+    return kept
+
+
+def _intersection_over_union(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    corners = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    shared = np.prod(np.maximum(corners[1] - corners[0], 0), axis=1)
+    areas = np.prod(box[2:] - box[:2]) + np.prod(others[:, 2:] - others[:, :2], axis=1)
+    return np.asarray(shared / np.maximum(areas - shared, 1e-12))

@@ -1,0 +1,75 @@
+"""Anchors, decoding and suppression."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mobiledeploy.contract import AnchorGrid, Anchors
+from mobiledeploy.detection import anchor_boxes, decode, decode_boxes, encode_boxes, suppress
+from mobiledeploy.errors import InputError
+
+ANCHORS = Anchors((AnchorGrid(2, 3, ((0.5, 0.25), (0.2, 0.4))), AnchorGrid(1, 1, ((1.0, 1.0),))))
+COUNT = 13
+
+
+def test_anchors_lie_around_the_cells_row_by_row() -> None:
+    found = anchor_boxes(ANCHORS)
+    assert found.shape == (COUNT, 4)
+    np.testing.assert_allclose(found[0], (0.25, 1 / 6, 0.5, 0.25))
+    np.testing.assert_allclose(found[1], (0.25, 1 / 6, 0.2, 0.4))
+    np.testing.assert_allclose(found[2], (0.25, 3 / 6, 0.5, 0.25))
+    np.testing.assert_allclose(found[6], (0.75, 1 / 6, 0.5, 0.25))
+    np.testing.assert_allclose(found[-1], (0.5, 0.5, 1.0, 1.0))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_decoding_undoes_encoding(seed: int) -> None:
+    corners = np.random.default_rng(seed).uniform(0, 1, (COUNT, 2, 2))
+    corners.sort(axis=1)
+    boxes = corners.reshape(COUNT, 4) + np.array([0, 0, 0.01, 0.01])
+    np.testing.assert_allclose(decode_boxes(encode_boxes(boxes, ANCHORS), ANCHORS), boxes, atol=1e-9)
+
+
+def test_an_offset_by_hand() -> None:
+    """10 in y moves by one height of the anchor, 5 ln 2 doubles it."""
+    coded = np.zeros((COUNT, 4))
+    coded[0] = (10, 0, 5 * np.log(2), 0)
+    np.testing.assert_allclose(decode_boxes(coded, ANCHORS)[0], (0.25, 1 / 6 - 0.125, 1.25, 1 / 6 + 0.125))
+
+
+def test_the_less_certain_of_two_that_overlap_is_left_out() -> None:
+    boxes = np.array([[0, 0, 1, 1], [0, 0, 1, 0.9], [0, 0, 0.3, 0.3], [0, 0, 1, 0.95]])
+    scores = np.array([0.8, 0.9, 0.5, 0.1])
+    assert suppress(boxes, scores, 0.3, 0.6) == [1, 2]
+    assert suppress(boxes, scores, 0.3, 0.95) == [1, 0, 2]
+    assert suppress(boxes, scores, 0.05, 1.0) == [1, 0, 2, 3]
+
+
+def test_objects_of_an_image() -> None:
+    logits = np.full((COUNT, 3), -9.0)
+    logits[:, 0] = 9  # background
+    logits[4, 1], logits[5, 1], logits[12, 2] = 2, 1, 3
+    found = decode(np.zeros((COUNT, 4)), logits, ANCHORS)
+    assert found.classes.tolist() == [1, 0, 0]
+    np.testing.assert_allclose(found.scores, 1 / (1 + np.exp([-3, -2, -1])))
+    np.testing.assert_allclose(found.boxes[0], (0, 0, 1, 1))
+    one = decode(np.zeros((COUNT, 4)), logits, ANCHORS, largest=1)
+    assert one.classes.tolist() == [1]
+    none = decode(np.zeros((COUNT, 4)), logits, ANCHORS, threshold=0.99)
+    assert none.boxes.shape == (0, 4)
+
+
+def test_wild_numbers_stay_in_the_image() -> None:
+    found = decode(np.full((COUNT, 4), 1e6), np.full((COUNT, 2), 1e6), ANCHORS)
+    assert np.isfinite(found.boxes).all()
+    assert ((found.boxes >= 0) & (found.boxes <= 1)).all()
+
+
+def test_arrays_that_do_not_fit() -> None:
+    with pytest.raises(InputError, match="shape 5x4 do not fit 13 anchors"):
+        decode(np.zeros((5, 4)), np.zeros((5, 2)), ANCHORS)
+    with pytest.raises(InputError, match="5 rows of logits"):
+        decode(np.zeros((COUNT, 4)), np.zeros((5, 2)), ANCHORS)
