@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any
 
-from distributed import Client, Future, KilledWorker, wait
+from distributed import Client, Future, KilledWorker
 from distributed.client import FutureCancelledError
 
 from mobiledeploy.device_tests.errors import DeviceError, one_line
@@ -182,7 +182,7 @@ class Lab:
             last = self._follow(future, this.token, offer, announce, stop)
             if future.done():
                 with contextlib.suppress(KilledWorker):
-                    return cast(Answer, future.result())
+                    return future.result()
                 last = last if last.kept else self._watch(this.token)
         except (FutureCancelledError, CancelledError) as error:
             raise self._gone() from error
@@ -210,8 +210,8 @@ class Lab:
             if watched.state == "silent" or (stop.is_set() and not stopped):
                 stopped = True
                 self._ask("lab_stop", token=token)
-            with contextlib.suppress(TimeoutError):
-                wait(future, timeout=_GRACE if watched.state == "ended" else _PAUSE)
+            with contextlib.suppress(TimeoutError, CancelledError):
+                future.exception(timeout=_GRACE if watched.state == "ended" else _PAUSE)
             if future.done() or watched.state in ("silent", "ended"):
                 return watched
 

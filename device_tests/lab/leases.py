@@ -103,24 +103,32 @@ class LeaseTable:
 
     def __init__(self, seconds: float = LEASE_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds, self._clock = seconds, clock
+        # By worker, then by device.
+        self._announced: dict[str, Offer] = {}
         self._offers: dict[str, Offer] = {}
         self._leases: dict[str, Lease] = {}
         self._over: dict[str, Lease] = {}
 
     def offer(self, offer: Offer) -> None:
-        """Have one more device.
+        """Have one more device, as soon as its worker has come (``arrive``).
 
         Raises:
             InputError: another worker has offered one of that name.
         """
-        known = self._offers.get(offer.device)
+        others = [*self._offers.values(), *self._announced.values()]
+        known = next((item for item in others if item.device == offer.device), None)
         if known and known.worker != offer.worker:
             raise InputError(
                 f"a device of that name is offered by {known.host} already",
                 where=offer.device,
                 hint="Give one of them another name in devices.toml, or name the host of each",
             )
-        self._offers[offer.device] = offer
+        self._announced[offer.worker] = offer
+
+    def arrive(self, worker: str) -> None:
+        """A worker can be given work from now on."""
+        if offer := self._announced.pop(worker, None):
+            self._offers[offer.device] = offer
 
     def withdraw(self, worker: str) -> None:
         """A worker has left: its device goes, and the lease of that ends."""
@@ -183,14 +191,12 @@ class LeaseTable:
         self._leases.pop(token, None)
 
     def watch(self, token: str) -> Watched:
-        """Told to the owner; as long as no worker has begun this renews the lease."""
+        """Told to the owner.  What a worker that has gone had measured is told once."""
         lease = self._leases.get(token)
         if lease is None:
             over = self._over.pop(token, None)
             return Watched("ended", over.said, over.kept) if over else Watched("ended")
         state = self._state(lease)
-        if state == "waiting":
-            self._leases[token] = replace(lease, expires=self._clock() + self.seconds)
         return Watched(state, lease.said, lease.kept if state == "silent" else b"")
 
     def seen(self) -> list[Seen]:
@@ -206,12 +212,12 @@ class LeaseTable:
         return rows
 
     def _state(self, lease: Lease) -> Literal["waiting", "running", "silent"]:
-        if not lease.begun:
-            return "waiting"
-        return "running" if self._clock() <= lease.expires else "silent"
+        if self._clock() > lease.expires:
+            return "silent"
+        return "running" if lease.begun else "waiting"
 
     def _sweep(self) -> None:
-        """Drop leases whose owner has gone before a worker began, and what nobody came for."""
+        """Drop leases that no worker began in time, and what nobody came for."""
         now = self._clock()
         self._leases = {
             token: lease for token, lease in self._leases.items() if lease.begun or now <= lease.expires

@@ -30,6 +30,10 @@ class LabPlugin(SchedulerPlugin):
         names = [name for name in dir(self) if name.startswith("lab_")]
         scheduler.handlers.update({name: getattr(self, name) for name in names})
 
+    def add_worker(self, scheduler: Scheduler, worker: str) -> None:  # noqa: ARG002
+        """Dask can send it work."""
+        self._table.arrive(worker)
+
     def remove_worker(self, scheduler: Scheduler, worker: str, **_: Any) -> None:  # noqa: ARG002
         """Dask has given a worker up, or it has left."""
         self._table.withdraw(worker)

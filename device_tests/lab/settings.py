@@ -22,7 +22,6 @@ _SETTINGS: Mapping[str, Any] = {
     "distributed.worker.profile.enabled": False,
     # Runners inherit the environment, and are to have the host's own.
     "distributed.nanny.environ": {},
-    "distributed.nanny.pre-spawn-environ": {},
     # Each run has its device already.
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.http.routes": [],
@@ -46,7 +45,11 @@ def configure(logging: str = "critical") -> None:
     except ImportError as error:
         raise no_dask() from error
     loggers = dict.fromkeys(("distributed", "distributed.client", "distributed.worker", "tornado"), logging)
-    dask.config.set({**_SETTINGS, "logging": loggers})
+    # A worker's process sets its log up before it is told of settings, from its environment.
+    environment = {"DASK_LOGGING__DISTRIBUTED": logging}
+    dask.config.set(
+        {**_SETTINGS, "logging": loggers, "distributed.nanny.pre-spawn-environ": environment}
+    )
     try:
         import distributed  # noqa: F401
     except ImportError as error:
