@@ -112,17 +112,21 @@ class LeaseTable:
     def offer(self, offer: Offer) -> None:
         """Have one more device, as soon as its worker has come (``arrive``).
 
+        A second worker of the same host takes the place of the first, which has died unseen.
+
         Raises:
-            InputError: another worker has offered one of that name.
+            InputError: another host has offered one of that name.
         """
         others = [*self._offers.values(), *self._announced.values()]
         known = next((item for item in others if item.device == offer.device), None)
-        if known and known.worker != offer.worker:
+        if known and known.host != offer.host:
             raise InputError(
                 f"a device of that name is offered by {known.host} already",
                 where=offer.device,
                 hint="Give one of them another name in devices.toml, or name the host of each",
             )
+        if known and known.worker != offer.worker:
+            self.withdraw(known.worker)
         self._announced[offer.worker] = offer
 
     def arrive(self, worker: str) -> None:
@@ -132,6 +136,7 @@ class LeaseTable:
 
     def withdraw(self, worker: str) -> None:
         """A worker has left: its device goes, and the lease of that ends."""
+        self._announced.pop(worker, None)
         for name in [name for name, offer in self._offers.items() if offer.worker == worker]:
             del self._offers[name]
         for lease in [lease for lease in self._leases.values() if lease.offer.worker == worker]:
