@@ -47,9 +47,7 @@ def configure(logging: str = "critical") -> None:
     loggers = dict.fromkeys(("distributed", "distributed.client", "distributed.worker", "tornado"), logging)
     # A worker's process sets its log up before it is told of settings, from its environment.
     environment = {"DASK_LOGGING__DISTRIBUTED": logging}
-    dask.config.set(
-        {**_SETTINGS, "logging": loggers, "distributed.nanny.pre-spawn-environ": environment}
-    )
+    dask.config.set({**_SETTINGS, "logging": loggers, "distributed.nanny.pre-spawn-environ": environment})
     try:
         import distributed  # noqa: F401
     except ImportError as error:
