@@ -18,8 +18,11 @@ _ADDRESS = re.compile(
 )
 _HIGHEST_PORT = 65535
 _SETTINGS: Mapping[str, Any] = {
-    # Its interrupts, a hundred a second, fall into what is measured on this host.
+    # What a process does while it has nothing to do falls into what is measured on this host.
     "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.tick.cycle": "10s",
+    "distributed.admin.system-monitor.interval": "10s",
     # Runners inherit the environment, and are to have the host's own.
     "distributed.nanny.environ": {},
     # Each run has its device already.

@@ -20,9 +20,9 @@ def command(*arguments: str) -> list[str]:
 class Hosts:
     """Started by its methods; has to be ended by ``end``."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str] = {}) -> None:  # noqa: B006
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
-        self.environment = {**os.environ, **environment}
+        self.environment = {**os.environ, **(environment or {})}
         self.address = ""
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
