@@ -78,9 +78,10 @@ class Lab:
         self._client = client
         self.where = str(client.scheduler_info()["address"])
 
-    def versions(self) -> dict[str, str]:
-        """The scheduler's, package -> version."""
-        found: dict[str, str] = self._ask("lab_versions")
+    def versions(self) -> dict[str, str] | None:
+        """The scheduler's, package -> version; None: it is not one of a lab."""
+        # Dask answers nothing where it does not know the question.
+        found: dict[str, str] | None = self._ask("lab_versions")
         return found
 
     def seen(self) -> list[Seen]:
@@ -241,7 +242,8 @@ def open_lab(address: str) -> Iterator[Lab]:
     split_address(address, "--scheduler")
     try:
         client = Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        # TypeError: an address of tls:// and no certificates.
         raise LabUnavailableError(
             f"no scheduler answers ({one_line(str(error))})",
             where=address,
@@ -259,12 +261,11 @@ def checked(client: Client) -> Lab:
         EnvironmentProblem: it has other versions than this host.
     """
     lab = Lab(client)
-    try:
-        theirs = lab.versions()
-    except LabUnavailableError as error:
+    theirs = lab.versions()
+    if theirs is None:
         raise LabUnavailableError(
             "this is no scheduler of a lab", where=lab.where, hint="Start one: mobiledeploy lab scheduler"
-        ) from error
+        )
     check_versions(theirs, lab.where)
     return lab
 

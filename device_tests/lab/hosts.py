@@ -117,12 +117,16 @@ async def _look_before(scheduler: str, entries: Sequence[Entry]) -> None:
         async with rpc(scheduler, connection_args=connection, timeout=CONNECT_TIMEOUT) as there:
             theirs = await asyncio.wait_for(there.lab_versions(), CONNECT_TIMEOUT)
             seen = await asyncio.wait_for(there.lab_seen(), CONNECT_TIMEOUT)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise LabUnavailableError(
             f"no scheduler of a lab answers ({one_line(str(error))})",
             where=scheduler,
             hint="Start one there: mobiledeploy lab scheduler",
         ) from error
+    if theirs is None:
+        raise LabUnavailableError(
+            "this is no scheduler of a lab", where=scheduler, hint="Start one: mobiledeploy lab scheduler"
+        )
     check_versions(theirs, scheduler)
     ours = {entry.name for entry in entries}
     for offer in (row["offer"] for row in seen):

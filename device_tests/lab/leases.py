@@ -22,6 +22,7 @@ LEASE_SECONDS = 60.0
 FORGET_SECONDS = 3600.0
 
 State = Literal["waiting", "running", "silent", "ended"]
+Word = Literal["go on", "stop", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,18 +166,19 @@ class LeaseTable:
         self._leases[lease.token] = lease
         return lease
 
-    def renew(self, token: str, said: str = "") -> bool:
+    def renew(self, token: str, said: str = "") -> Word:
         """Told by the worker: it is at it.
 
         Returns:
-            Whether it should go on.
+            ``go on``; ``stop`` where the owner wants no more, while the device is the worker's until it
+            gives it back; ``gone``: there is no such lease.
         """
         lease = self._leases.get(token)
-        if lease is None or lease.stopped:
-            return False
+        if lease is None:
+            return "gone"
         expires = self._clock() + self.seconds
         self._leases[token] = replace(lease, begun=True, expires=expires, said=said or lease.said)
-        return True
+        return "stop" if lease.stopped else "go on"
 
     def keep(self, token: str, measured: bytes) -> None:
         """Told by the worker: what it has measured so far."""

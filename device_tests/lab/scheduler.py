@@ -58,9 +58,9 @@ class LabPlugin(SchedulerPlugin):
             return {"lease": None, "fitting": fitting}
         return {"lease": {"token": lease.token, "offer": asdict(lease.offer)}, "fitting": fitting}
 
-    def lab_renew(self, token: str, said: str) -> float:
-        """See ``LeaseTable.renew``: seconds until it has to be renewed again; 0: do not go on."""
-        return self._table.seconds if self._table.renew(token, said) else 0.0
+    def lab_renew(self, token: str, said: str) -> dict[str, Any]:
+        """``word`` of ``LeaseTable.renew``, and ``seconds`` until it has to be renewed again."""
+        return {"word": self._table.renew(token, said), "seconds": self._table.seconds}
 
     def lab_keep(self, token: str, measured: bytes) -> None:
         """See ``LeaseTable.keep``."""

@@ -21,7 +21,7 @@ from mobiledeploy.device_tests.device_file import Entry
 from mobiledeploy.device_tests.errors import DeviceError
 from mobiledeploy.device_tests.lab.jobs import Answer, Job, Workplace
 from mobiledeploy.device_tests.lab.keeping import cut, pack_runs
-from mobiledeploy.device_tests.lab.leases import Offer
+from mobiledeploy.device_tests.lab.leases import Offer, Word
 from mobiledeploy.device_tests.latency_run import LabUse, LatencyRun
 from mobiledeploy.errors import InputError, MobileDeployError
 
@@ -107,7 +107,7 @@ def attempt(job: Job, this: Attempt) -> Answer:
     worker = get_worker()
     plugin = cast(DevicePlugin, worker.plugins[PLUGIN])
     lease = _Lease(worker, this.token)
-    if not lease.renew():
+    if lease.renew()[0] != "go on":
         return Answer(error=DeviceError("its lease was over before it began", where=plugin.host))
     tags = _Tags(plugin, this)
     stop = threading.Event()
@@ -162,9 +162,10 @@ class _Lease:
         """How far the run is, for its owner and for those who wait."""
         self._said = text
 
-    def renew(self) -> float:
-        """Seconds that it holds from now on; 0: it is over."""
-        return float(self._ask("lab_renew", said=self._said))
+    def renew(self) -> tuple[Word, float]:
+        """Whether to go on, and how many seconds the lease holds from now on."""
+        answer = self._ask("lab_renew", said=self._said)
+        return answer["word"], answer["seconds"]
 
     def keep(self, measured: bytes) -> None:
         """What has been measured, for the case that this process dies."""
@@ -174,7 +175,7 @@ class _Lease:
 
     @contextmanager
     def renewed(self, stop: threading.Event) -> Iterator[None]:
-        """Renew it while the block runs, give it back afterwards; ``stop`` is set when it is over."""
+        """Renew it while the block runs, give it back afterwards; ``stop`` is set when it is unwanted."""
         done = threading.Event()
         beat = threading.Thread(target=self._beat, args=(stop, done), daemon=True)
         beat.start()
@@ -189,15 +190,12 @@ class _Lease:
     def _beat(self, stop: threading.Event, done: threading.Event) -> None:
         pause = 0.0
         while not done.wait(pause):
-            try:
-                seconds = self.renew()
-            except OSError:
-                pause = _PACE
-                continue
-            if not seconds:
-                stop.set()
-                return
-            pause = min(seconds / _RENEWALS, _PACE)
+            pause = _PACE
+            with contextlib.suppress(OSError):
+                word, seconds = self.renew()
+                pause = min(seconds / _RENEWALS, _PACE)
+                if word != "go on":
+                    stop.set()
 
     def _ask(self, operation: str, **arguments: Any) -> Any:
         ask = getattr(self._worker.scheduler, operation)

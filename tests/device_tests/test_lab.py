@@ -14,7 +14,7 @@ from tflite_builder import float_dense
 
 from mobiledeploy.device_tests.device_file import read_entries
 from mobiledeploy.device_tests.errors import DeviceError, DeviceLost
-from mobiledeploy.device_tests.gate import parse_gate
+from mobiledeploy.device_tests.gate import KINDS, Gate, parse_gate
 from mobiledeploy.device_tests.history import open_history
 from mobiledeploy.device_tests.history.documents import read
 from mobiledeploy.device_tests.lab.jobs import Answer
@@ -81,7 +81,7 @@ def test_a_lease_is_renewed_or_silent() -> None:
     assert leases.watch(lease.token).state == "waiting"
     for _ in range(5):
         clock.now += 50
-        assert leases.renew(lease.token, "launch 2")
+        assert leases.renew(lease.token, "launch 2") == "go on"
     leases.keep(lease.token, b"measured")
     assert leases.watch(lease.token).state == "running"
     assert leases.watch(lease.token).kept == b""
@@ -92,7 +92,9 @@ def test_a_lease_is_renewed_or_silent() -> None:
     assert leases.take("a", ADA) is None
     assert [row.state for row in leases.seen()] == ["silent"]
     leases.stop(lease.token)
-    assert not leases.renew(lease.token)
+    # It hears of it, and has the device until it is done.
+    assert leases.renew(lease.token) == "stop"
+    assert [row.state for row in leases.seen()] == ["running"]
     leases.give_back(lease.token)
     assert [row.state for row in leases.seen()] == ["free"]
     assert leases.take("a", ADA)
@@ -106,7 +108,7 @@ def test_a_lease_that_nobody_began_is_dropped() -> None:
     clock.now = 61
     assert leases.watch(lease.token).state == "silent"
     assert leases.take("a", ADA)
-    assert not leases.renew(lease.token)
+    assert leases.renew(lease.token) == "gone"
     assert leases.watch(lease.token).state == "ended"
 
 
@@ -188,6 +190,12 @@ def test_errors_travel() -> None:
     ):
         same = pickle.loads(pickle.dumps(error))  # noqa: S301
         assert (type(same), str(same), vars(same)) == (type(error), str(error), vars(error))
+
+
+def test_gates_travel() -> None:
+    for kind in KINDS:
+        same = pickle.loads(pickle.dumps(Gate(kind, 1.0)))  # noqa: S301
+        assert same.kind is kind
 
 
 def test_what_is_tried_elsewhere() -> None:

@@ -76,7 +76,7 @@ def seen(lab: Hosts) -> dict[str, Seen]:
         return {row.offer.device: row for row in opened.seen()}
 
 
-def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
