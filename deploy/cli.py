@@ -24,6 +24,7 @@ from mobiledeploy.deploy.commands import (
     gate,
     history,
     inspect,
+    lab,
     models,
     verify,
 )
@@ -33,7 +34,8 @@ from mobiledeploy.errors import MobileDeployError, RefusedError
 EXIT_CODES = (
     "Exit codes: 0 done, 1 defect in mobiledeploy, 2 wrong usage, 3 bad input, 4 not supported, "
     "5 verification failed, 6 something is missing on this machine, 7 cannot write, "
-    "8 a device or the history's server fails, 9 a gate fails, 10 a gate is inconclusive, 130 interrupted."
+    "8 a device, the history's server or a lab fails, 9 a gate fails, 10 a gate is inconclusive, "
+    "130 interrupted."
 )
 INTERRUPTED = 130
 # The parser's own error class: public under no name of its own, and the base of one that is.
@@ -126,6 +128,7 @@ _add_command_and_group("models", models.HELP, (models.models, models.EXAMPLE), m
 _add(doctor.doctor, doctor.EXAMPLE)
 _add_group("devices", devices.HELP, devices.COMMANDS)
 _add_group("history", history.HELP, history.COMMANDS)
+_add_group("lab", lab.HELP, lab.COMMANDS)
 
 
 def main(arguments: list[str] | None = None) -> int:

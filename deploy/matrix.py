@@ -7,7 +7,7 @@ from typing import Literal
 
 from mobiledeploy.contract import Target
 
-Need = Literal["base", "torch", "tflite", "onnx", "coreml", "fallback"]
+Need = Literal["base", "torch", "tflite", "onnx", "coreml", "lab", "fallback"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ PACKAGES = (
     Package("onnxscript", "onnxscript", "0.5.6", "", ("onnx",)),
     Package("onnxruntime", "onnxruntime", "1.22", "", ("onnx", "coreml")),
     Package("coremltools", "coremltools.libmilstoragepython", "9.0", "10", ("coreml",)),
+    Package("distributed", "distributed", "2026.1", "", ("lab",)),
     Package("tflite-runtime", "tflite_runtime.interpreter", "2.13", "", ("fallback",)),
 )
 

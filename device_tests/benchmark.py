@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -29,6 +29,7 @@ RECONNECT_TIMEOUT = 60.0
 LOSSES = 3
 PURPOSE = "benchmark"
 Announce = Callable[[str], None]
+Keep = Callable[[Sequence[LatencyRun]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ def benchmark(
     *,
     announce: Announce = lambda _: None,
     stop: threading.Event | None = None,
+    keep: Keep = lambda _: None,
 ) -> tuple[Measured, ...]:
     """Measure a plan on several devices at the same time.
 
@@ -60,6 +62,7 @@ def benchmark(
         plan: the same for all of them.
         announce: told what is done now, from several threads.
         stop: once it is set, no further launch begins; a KeyboardInterrupt sets it.
+        keep: told the runs of a device as far as they have come, after each launch.
 
     Returns:
         One for each device, in their order.  What went wrong with one of them is told there and
@@ -74,7 +77,7 @@ def benchmark(
         raise InputError("there is nothing to measure", hint="Give a model file, a device and launches")
     stop = stop or threading.Event()
     with ThreadPoolExecutor(len(devices)) as pool:
-        futures = [pool.submit(_measure, device, plan, announce, stop) for device in devices]
+        futures = [pool.submit(_measure, device, plan, announce, stop, keep) for device in devices]
         try:
             return tuple(future.result() for future in futures)
         except KeyboardInterrupt:
@@ -83,7 +86,7 @@ def benchmark(
             return tuple(future.result() for future in futures)
 
 
-def _measure(reference: str, plan: Plan, announce: Announce, stop: threading.Event) -> Measured:
+def _measure(reference: str, plan: Plan, announce: Announce, stop: threading.Event, keep: Keep) -> Measured:
     error: MobileDeployError | None = None
     work: _Work | None = None
     started = utc_now()
@@ -94,7 +97,9 @@ def _measure(reference: str, plan: Plan, announce: Announce, stop: threading.Eve
             facts, before = observe(session.transport, session.work)
             work = _Work(reference, plan, session, facts, announce, stop)
             try:
-                work.do()
+                for _ in work.launches():
+                    keep(work.records(before, None, started))
+                work.profile()
             finally:
                 with suppress(DeviceError):
                     _, after = observe(session.transport, session.work)
@@ -126,8 +131,8 @@ class _Work:
         self._ready: set[str] = set()
         self._losses = 0
 
-    def do(self) -> None:
-        """Every launch of the plan, in its order."""
+    def launches(self) -> Iterator[None]:
+        """Every launch of the plan, in its order; yields after each."""
         order = self._plan.order
         for place, index in enumerate(order):
             if self._stop.is_set():
@@ -136,8 +141,7 @@ class _Work:
                 f"{self._reference}: {self._plan.cells[index]}, launch {place + 1} of {len(order)}"
             )
             self._launch(index, place)
-        if self._plan.profile:
-            self._profile()
+            yield
 
     def records(self, before: Conditions, after: Conditions | None, started: str) -> tuple[LatencyRun, ...]:
         """Of the settings that have a launch."""
@@ -182,7 +186,10 @@ class _Work:
                 # A device that was restarted has lost what was in its temporary folders.
                 self._ready.clear()
 
-    def _profile(self) -> None:
+    def profile(self) -> None:
+        """Time of each operator, if the plan wants it."""
+        if not self._plan.profile or self._stop.is_set():
+            return
         for index, cell in enumerate(self._plan.cells):
             self._announce(f"{self._reference}: {cell}, profile")
             timing = Timing(warmup_runs=5, min_runs=20, min_seconds=0)

@@ -9,6 +9,8 @@ ssh_config = "bench_ssh_config"     # a path from this file's folder
 folder = "/mnt/fast/mobiledeploy"   # where to work on the device
 python = "/home/pi/venv/bin/python" # with the engine, for the Python runner
 clock = "instructions"              # an emulator whose clock counts instructions
+host = "lab1"                       # of a lab: the host that holds it
+kind = "rpi5"                       # of a lab: devices of one kind are equal
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from mobiledeploy.errors import InputError
 
 FILE = "devices.toml"
 INSTRUCTIONS = "instructions"
-_KEYS = ("reference", "ssh_config", "folder", "python", "clock")
+_KEYS = ("reference", "ssh_config", "folder", "python", "clock", "host", "kind")
 _NAME = re.compile(r"[\w][\w.-]*")
 
 
@@ -41,6 +43,8 @@ class Entry:
         folder: absolute path on the device to work in; None: a usual one.
         python: absolute path on the device of the Python to use; None: ``python3``.
         clock: ``instructions`` of an emulator whose clock counts them; None: time.
+        host: of a lab, that holds it; None: every one that has this file.
+        kind: devices of one kind are equal to a lab; None: equal to no other.
     """
 
     name: str
@@ -50,6 +54,8 @@ class Entry:
     folder: str | None = None
     python: str | None = None
     clock: str | None = None
+    host: str | None = None
+    kind: str | None = None
 
 
 def find_entries(start: Path | None = None) -> dict[str, Entry]:
@@ -115,6 +121,11 @@ def _entry(name: str, values: Any, file: Path) -> Entry:
             raise InputError(
                 f"{key} {values[key]!r} is no absolute path", where=where, hint="Start it with /"
             )
+    for key in ("host", "kind"):
+        if key in values and not _NAME.fullmatch(values[key]):
+            raise InputError(
+                f"{key} {values[key]!r} is no name", where=where, hint="Take letters, digits, - and _"
+            )
     if values.get("clock", INSTRUCTIONS) != INSTRUCTIONS:
         raise InputError(
             f"clock {values['clock']!r} is unknown",
@@ -130,6 +141,8 @@ def _entry(name: str, values: Any, file: Path) -> Entry:
         values.get("folder"),
         values.get("python"),
         values.get("clock"),
+        values.get("host"),
+        values.get("kind"),
     )
 
 

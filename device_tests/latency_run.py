@@ -13,7 +13,8 @@ from mobiledeploy.device_tests.latency_statistics import Summary, summarise
 from mobiledeploy.runtimes.runner.report import OpTime
 from mobiledeploy.runtimes.runner.request import Timing
 
-SCHEMA_VERSION = 1
+# 2: lab.
+SCHEMA_VERSION = 2
 # Emulated time is never shown without this.
 EMULATED_CLOCK = "emulated instruction clock"
 
@@ -94,6 +95,27 @@ class Launch:
     energy_uj: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LabUse:
+    """How a run came to its device in a lab.
+
+    Attributes:
+        identity: 32 hexadecimal digits, its id in every history.
+        host: that holds the device.
+        kind: of the device; None: equal to no other.
+        attempt: 1 for the first.
+        earlier: why each of those before did not come to its end, one line each.
+        cut: why this one did not; empty: it did.
+    """
+
+    identity: str
+    host: str
+    kind: str | None
+    attempt: int
+    earlier: tuple[str, ...] = ()
+    cut: str = ""
+
+
 # Without slots, so that the summary is drawn once.
 @dataclass(frozen=True)
 class LatencyRun:
@@ -116,6 +138,7 @@ class LatencyRun:
         harness: version of mobiledeploy.
         started: UTC, ISO 8601.
         schema_version: of this record.
+        lab: how it came to the device; None: it was not a lab that chose it.
     """
 
     device: str
@@ -135,11 +158,13 @@ class LatencyRun:
     harness: str
     started: str
     schema_version: int = SCHEMA_VERSION
+    lab: LabUse | None = None
 
     @property
     def complete(self) -> bool:
-        """Every launch came to its end."""
-        return bool(self.launches) and all(launch.complete for launch in self.launches)
+        """Every launch came to its end, and a lab's attempt to its last one."""
+        cut = self.lab is not None and bool(self.lab.cut)
+        return bool(self.launches) and all(launch.complete for launch in self.launches) and not cut
 
     @cached_property
     def summary(self) -> Summary:

@@ -46,6 +46,19 @@ class Owner:
         return f"{self.user}@{self.host}, process {self.pid}{doing}, since {self.since} UTC"
 
 
+def this_process(purpose: str = "") -> Owner:
+    """The process that asks, as an owner from now on."""
+    import getpass
+    import socket
+
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return Owner(user, socket.gethostname(), os.getpid(), since, purpose)
+
+
 @contextmanager
 def hold(identities: Sequence[str], device: str, purpose: str = "", wait: float = 0.0) -> Iterator[None]:
     """Keep every other process off a device while the block runs.
@@ -132,17 +145,9 @@ def _unlock(file: IO[str], *, signed: bool = True) -> None:
 
 
 def _sign(file: IO[str], purpose: str) -> None:
-    import getpass
-    import socket
-
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
     file.seek(0)
     file.truncate()
-    json.dump(asdict(Owner(user, socket.gethostname(), os.getpid(), since, purpose)), file)
+    json.dump(asdict(this_process(purpose)), file)
     file.flush()
 
 

@@ -131,7 +131,7 @@ def _findings(run: LatencyRun) -> Iterator[str]:
     elif run.facts.emulated:
         yield f"virtual device ({run.facts.emulated_sign})"
     if not run.complete:
-        yield "incomplete"
+        yield f"incomplete ({run.lab.cut})" if run.lab and run.lab.cut else "incomplete"
     digests = {launch.digest for launch in run.launches if launch.digest}
     if len(digests) > 1 or any(launch.steady is False for launch in run.launches):
         yield "outputs differ for the same input"

@@ -8,6 +8,7 @@ mobiledeploy itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 class MobileDeployError(Exception):
@@ -28,6 +29,16 @@ class MobileDeployError(Exception):
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text}. {self.hint}" if self.hint else text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel between processes with all that they hold, whatever their constructors ask for."""
+        return _revive, (type(self), self.args, self.__dict__)
+
+
+def _revive(kind: type[MobileDeployError], args: tuple[Any, ...], held: dict[str, Any]) -> MobileDeployError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(held)
+    return error
 
 
 class InputError(MobileDeployError):

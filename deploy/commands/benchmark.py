@@ -14,7 +14,9 @@ from mobiledeploy.deploy.commands.options import (
     HistoryOption,
     LabelOption,
     RunnerOption,
+    SchedulerOption,
     StoreOption,
+    WaitOption,
 )
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
 from mobiledeploy.deploy.commands.storing import store
@@ -49,7 +51,7 @@ def benchmark(
             "--device",
             "-d",
             metavar="REF",
-            help="local, adb:SERIAL, ssh:[USER@]HOST[:PORT], a name of devices.toml; several at once.",
+            help="local, adb:SERIAL, ssh:[USER@]HOST[:PORT], a name of devices.toml, kind:KIND; or several.",
         ),
     ],
     threads: Annotated[
@@ -95,12 +97,15 @@ def benchmark(
     store_runs: StoreOption = True,
     label: LabelOption = None,
     history: HistoryOption = None,
+    scheduler: SchedulerOption = None,
+    wait: WaitOption = 600.0,
     as_json: JsonOption = False,
 ) -> Outcome:
     """Measure latency on devices: median, percentiles, interval, stability, and all that they depend on."""
     from mobiledeploy.device_tests.affinity import check_affinity
     from mobiledeploy.device_tests.benchmark import benchmark as run
     from mobiledeploy.device_tests.cooling import Coolness
+    from mobiledeploy.device_tests.lab.runs import benchmark_in_lab, is_for_lab
     from mobiledeploy.device_tests.plan import Plan
     from mobiledeploy.runtimes.formats import read_artifact
     from mobiledeploy.runtimes.runner.request import Timing
@@ -123,7 +128,12 @@ def benchmark(
     )
     stop = threading.Event()
     with announcer() as announce:
-        measured = run(device, plan, announce=announce, stop=stop)
+        if is_for_lab(device, scheduler):
+            measured = benchmark_in_lab(
+                device, plan, scheduler=scheduler, wait=wait, label=label, announce=announce, stop=stop
+            )
+        else:
+            measured = run(device, plan, announce=announce, stop=stop)
     errors = [item.error for item in measured if item.error]
     runs = [run for item in measured for run in item.runs]
     ids, unstored = store(runs, history, label) if store_runs else ([], "")
@@ -209,10 +219,18 @@ def _notes(run: LatencyRun) -> list[tuple[str, str]]:
     return [
         (run.model.name, ", ".join(filter(None, words))),
         (f"{run.model.name}: energy", _energy(run)),
+        (f"{run.device}: lab", _lab(run)),
         (f"{run.device}: held", ", ".join(run.controlled)),
         (f"{run.device}: not held", held),
         (f"{run.device}: beware", ", ".join(findings(run))),
     ]
+
+
+def _lab(run: LatencyRun) -> str:
+    if run.lab is None:
+        return ""
+    after = f" after {'; '.join(run.lab.earlier)}" if run.lab.earlier else ""
+    return f"host {run.lab.host}, attempt {run.lab.attempt}{after}"
 
 
 def _energy(run: LatencyRun) -> str:

@@ -16,7 +16,9 @@ from mobiledeploy.deploy.commands.options import (
     HistoryOption,
     LabelOption,
     RunnerOption,
+    SchedulerOption,
     StoreOption,
+    WaitOption,
 )
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
 from mobiledeploy.deploy.commands.storing import store
@@ -48,7 +50,7 @@ DeviceOption = Annotated[
         "--device",
         "-d",
         metavar="REF",
-        help="local, adb:SERIAL, ssh:[USER@]HOST[:PORT], a name of devices.toml.",
+        help="local, adb:SERIAL, ssh:[USER@]HOST[:PORT], a name of devices.toml, kind:KIND.",
     ),
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Of the engine, for both files.")]
@@ -121,10 +123,13 @@ def gate(
     store_runs: StoreOption = True,
     label: LabelOption = None,
     history: HistoryOption = None,
+    scheduler: SchedulerOption = None,
+    wait: WaitOption = 600.0,
     as_json: JsonOption = False,
 ) -> Outcome:
     """Decide whether a candidate keeps its limits: exit code 0 pass, 9 fail, 10 inconclusive, 8 trouble."""
     from mobiledeploy.device_tests.gate import gate as decide
+    from mobiledeploy.device_tests.lab.runs import gate_in_lab, is_for_lab
     from mobiledeploy.runtimes.formats import read_artifact
 
     _refuse_missing(context, candidate=candidate, device=device)
@@ -166,15 +171,28 @@ def gate(
             return evaluate_device(file.path, images or "", device or "", labels=labels, options=given)
 
     with announcer() as announce:
-        report = decide(
-            device,
-            artifact,
-            gates,
-            baseline=other,
-            setting=setting,
-            evaluate=evaluate if images else None,
-            announce=announce,
-        )
+        if is_for_lab([device], scheduler):
+            report = gate_in_lab(
+                device,
+                artifact,
+                gates,
+                baseline=other,
+                setting=setting,
+                scheduler=scheduler,
+                wait=wait,
+                label=label,
+                announce=announce,
+            )
+        else:
+            report = decide(
+                device,
+                artifact,
+                gates,
+                baseline=other,
+                setting=setting,
+                evaluate=evaluate if images else None,
+                announce=announce,
+            )
     ids, unstored = store(report.runs, history, label) if store_runs else ([], "")
     data = {**report.to_dict(), "history": {"ids": ids, "problem": unstored}}
     return Outcome(data, lambda: _render(report, unstored), as_json, _CODES[report.outcome])

@@ -55,6 +55,18 @@ EngineLibraryOption = Annotated[
         help="Engine for the device: .so, or Android's .aar; or the program benchmark_model.",
     ),
 ]
+# Of commands that run in a lab.
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Run in the lab of this scheduler, like tcp://10.0.0.5:8786, on --device NAME or kind:KIND.",
+    ),
+]
+WaitOption = Annotated[
+    float, typer.Option("--wait", min=0.0, metavar="S", help="Seconds to wait for a free device of a lab.")
+]
 HistoryOption = Annotated[
     str | None,
     typer.Option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,6 +46,14 @@ class Kind:
     unit: Unit
     against: bool = False
     runs: bool = False
+
+    def __reduce__(self) -> tuple[Callable[[str], Kind], tuple[str]]:
+        """Kinds are told apart by identity: in another process it is the one of that name there."""
+        return _known, (self.name,)
+
+
+def _known(name: str) -> Kind:
+    return next(kind for kind in KINDS if kind.name == name)
 
 
 REGRESSION = Kind("max-regression", "share", against=True, runs=True)

@@ -20,7 +20,8 @@ Run = LatencyRun | AccuracyRun
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 SCHEMA_VERSION = 1
 # A run of version N becomes one of N + 1; add one for each change of a run's fields.
-UPGRADES: dict[str, dict[int, Upgrade]] = {"latency": {}, "accuracy": {}}
+# Latency 1 knew no labs, and a run without one is as it was.
+UPGRADES: dict[str, dict[int, Upgrade]] = {"latency": {1: lambda run: run}, "accuracy": {}}
 _LEVEL = 6
 
 

@@ -92,7 +92,7 @@ class History:
         self._engine.dispose()
 
     def add(self, run: Run, *, label: str | None = None, commit: str | None = None) -> str:
-        """Store a run with all its samples.
+        """Store a run with all its samples; one of a lab that is there already stays as it is.
 
         Args:
             run: of latency or accuracy.
@@ -105,7 +105,7 @@ class History:
         Raises:
             InputError: it holds what JSON cannot express.
         """
-        from sqlalchemy import insert
+        from sqlalchemy import insert, select
 
         from mobiledeploy.device_tests.history.tables import StoredRun
 
@@ -113,7 +113,8 @@ class History:
         document = record.to_dict()
         values = {**asdict(to_row(record, document)), "document": pack(document)}
         with writing(self._engine, self._place) as connection:
-            connection.execute(insert(StoredRun).values(values))
+            if not connection.scalar(select(StoredRun.id).where(StoredRun.id == record.id)):
+                connection.execute(insert(StoredRun).values(values))
         return record.id
 
     def find(self, wanted: Filter = EVERYTHING) -> list[Row]:
@@ -267,7 +268,8 @@ def _record(run: Run, label: str | None, commit: str | None) -> Record:
         time, harness = run.started, run.harness
     else:
         time, harness = datetime.now(UTC).isoformat(timespec="microseconds"), version("mobiledeploy")
-    return Record(uuid.uuid4().hex, time, run.device, label or None, commit, harness, run)
+    of_lab = run.lab.identity if isinstance(run, LatencyRun) and run.lab else ""
+    return Record(of_lab or uuid.uuid4().hex, time, run.device, label or None, commit, harness, run)
 
 
 def _select(columns: Sequence[str], wanted: Filter) -> Select[Any]:

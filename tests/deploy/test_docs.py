@@ -102,11 +102,14 @@ def test_every_exit_code_is_documented() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["convert", "inspect", "verify", "diagnose", "evaluate", "benchmark", "gate", "models", "doctor"],
+    [
+        *("convert", "inspect", "verify", "diagnose", "evaluate", "benchmark", "gate", "models", "doctor"),
+        *("lab scheduler", "lab worker", "lab status"),
+    ],
 )
 def test_every_option_is_documented(command: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "mobiledeploy.deploy", command, "--help"],
+        [sys.executable, "-m", "mobiledeploy.deploy", *command.split(), "--help"],
         capture_output=True,
         text=True,
         check=True,

@@ -31,7 +31,7 @@ def _ranges(requirements: list[str]) -> dict[str, tuple[str, str]]:
 
 def test_the_matrix_is_what_is_installed() -> None:
     wanted: dict[str, dict[str, tuple[str, str]]] = {"base": _ranges(PROJECT["dependencies"])}
-    for extra in ("torch", *TARGETS):
+    for extra in ("torch", *TARGETS, "lab"):
         wanted[extra] = _ranges(EXTRAS[extra])
     for extra, packages in wanted.items():
         ours = {item.name: (item.least, item.below) for item in PACKAGES if extra in item.extras}
