@@ -25,6 +25,7 @@ from mobiledeploy.deploy.commands import (
     history,
     inspect,
     models,
+    package,
     verify,
 )
 from mobiledeploy.deploy.commands.outcome import Lines, Outcome, to_json
@@ -113,6 +114,7 @@ _add(diagnose.diagnose, diagnose.EXAMPLE)
 _add(evaluate.evaluate, evaluate.EXAMPLE)
 _add(benchmark.benchmark, benchmark.EXAMPLE)
 _add_gate()
+_add(package.package, package.EXAMPLE)
 _add(models.models, models.EXAMPLE)
 _add(doctor.doctor, doctor.EXAMPLE)
 _add_group("devices", devices.HELP, devices.COMMANDS)

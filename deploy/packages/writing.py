@@ -1,0 +1,142 @@
+"""A plan into a folder: whole or not at all, and never over files that are not ours."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from mobiledeploy.deploy.outputs import temporary_beside, writing
+from mobiledeploy.deploy.packages.plan import LISTING, PackagePlan, PlannedFile
+from mobiledeploy.errors import InputError
+
+_SHOWN = 3
+
+
+def write_package(
+    plan: PackagePlan,
+    folder: Path,
+    *,
+    force: bool = False,
+    build: Callable[[Path], list[str]] = lambda _folder: [],
+) -> list[str]:
+    """Write a package; an earlier one of ours in its place is replaced.
+
+    Args:
+        plan: its files.
+        folder: where it comes to lie.
+        force: replace files that were edited, and leave foreign files beside ours, instead of refusing.
+        build: makes what is made of the files (archives) in the unfinished folder; returns remarks.
+
+    Returns:
+        The remarks.
+
+    Raises:
+        InputError: the folder holds what is not ours, or is no folder.
+        OutputError: it cannot be written.
+    """
+    folder = folder.absolute()
+    with writing(folder):
+        foreign = find_foreign(folder)
+    if foreign and not force:
+        raise InputError(
+            f"the folder holds files that are not of a package, or were edited: {_some(foreign)}",
+            where=str(folder),
+            hint="Choose another folder, or pass --force to write over and beside them",
+        )
+    with temporary_beside(folder) as partial, writing(folder):
+        for file in plan.files:
+            path = partial / file.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(file.content)
+        remarks = build(partial)
+        (partial / LISTING).write_text(listing(partial), encoding="utf-8")
+        _move(partial, folder, keep=bool(foreign))
+    return remarks
+
+
+def listing(folder: Path) -> str:
+    """Digest and path of every file but itself, as ``sha256sum`` writes and checks them."""
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return "".join(f"{_digest(folder / name)}  {name}\n" for name in files if name != LISTING)
+
+
+def find_foreign(folder: Path) -> list[str]:
+    """Files in a folder that no package wrote, or that are no longer as it wrote them.
+
+    Raises:
+        InputError: it is there and no folder.
+    """
+    if not folder.exists() and not folder.is_symlink():
+        return []
+    if not folder.is_dir():
+        raise InputError("is a file, not a folder", where=str(folder), hint="Choose another place with -o")
+    ours = read_listing(folder)
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if not path.is_dir() and not _is_ours(path, path.relative_to(folder).as_posix(), ours)
+    )
+
+
+def read_listing(folder: Path) -> dict[str, str]:
+    """Path -> sha256 of what a package wrote; empty where there is no list."""
+    try:
+        text = (folder / LISTING).read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return {}
+    parts = (line.split("  ", 1) for line in text.splitlines())
+    return {item[1]: item[0] for item in parts if len(item) == 2}
+
+
+def _is_ours(path: Path, name: str, ours: dict[str, str]) -> bool:
+    if path.is_symlink():
+        return False
+    return (name == LISTING and bool(ours)) or (name in ours and ours[name] == _digest(path))
+
+
+def _move(partial: Path, folder: Path, keep: bool) -> None:
+    """The finished folder to its name: at once where nothing foreign is there, else file by file."""
+    if keep:
+        for source in sorted(path for path in partial.rglob("*") if path.is_file()):
+            goal = folder / source.relative_to(partial)
+            if goal.is_symlink() or not goal.resolve().is_relative_to(folder.resolve()):
+                raise InputError(
+                    "a link is in the way", where=str(goal), hint="Remove it, or choose another place with -o"
+                )
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(goal)
+        return
+    folder = folder.resolve()
+    if not folder.exists():
+        partial.rename(folder)
+        return
+    with temporary_beside(partial.with_name(f"{partial.name}.old")) as aside:
+        folder.rename(aside)
+        try:
+            partial.rename(folder)
+        except OSError:
+            aside.rename(folder)
+            raise
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def planned(plan: PackagePlan, path: str) -> PlannedFile:
+    """The file of a plan at a path.
+
+    Raises:
+        KeyError: there is none.
+    """
+    for file in plan.files:
+        if str(file.path) == path:
+            return file
+    raise KeyError(path)
