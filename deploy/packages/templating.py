@@ -49,6 +49,7 @@ def _environment(folder: Path) -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["quoted"] = quoted
+    environment.filters["float32"] = _float32
     environment.filters["milliseconds"] = _milliseconds
     return environment
 
@@ -62,3 +63,10 @@ def _milliseconds(nanoseconds: float | None) -> str:
     from mobiledeploy.deploy.commands.tables import milliseconds
 
     return "" if nanoseconds is None else f"{milliseconds(nanoseconds)} ms"
+
+
+def _float32(value: float) -> str:
+    """The shortest literal that a single-precision number is read back from, as Kotlin, Java and C write it."""
+    import numpy as np
+
+    return f"{np.float32(value)!s}f"

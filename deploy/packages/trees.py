@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Protocol, Self
@@ -77,15 +78,16 @@ class ZipTree:
     """An archive: APK, AAR, wheel, or any other zip.
 
     Args:
-        path: of the file.
+        path: of the file, or its bytes.
+        where: for messages, where it has no path.
 
     Raises:
         InputError: it is no zip, or one made to do harm: paths that climb, entries that overlap or
             that unpack to far more than they hold.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.where = str(path)
+    def __init__(self, path: Path | BytesIO, where: str = "") -> None:
+        self.where = where or str(path)
         hint = "Build it again"
         try:
             self._zip = zipfile.ZipFile(path)
@@ -150,6 +152,14 @@ class ZipTree:
             )
         _, names, extra = _LOCAL_HEADER.unpack(head)
         return int(info.header_offset + _LOCAL_HEADER.size + names + extra)
+
+    def nested(self, name: str) -> ZipTree:
+        """An archive that lies in this one.
+
+        Raises:
+            InputError: as the class itself.
+        """
+        return ZipTree(BytesIO(self.read(name)), f"{self.where}: {name}")
 
     def _refuse_harm(self, hint: str) -> None:
         infos = self._zip.infolist()
