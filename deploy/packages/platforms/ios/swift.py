@@ -52,7 +52,7 @@ RESERVED = frozenset(
         ),
         *("Sendable", "Set", "String", "Type", "UInt8", "URL", "UTF8", "Unusable", "Window"),
         # Their tests would have the same name.
-        *("Preprocessing", "XCTestCase"),
+        *("Preprocessing", "PreprocessingTests", "XCTestCase"),
     }
 )
 
