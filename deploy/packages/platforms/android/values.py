@@ -18,7 +18,7 @@ from mobiledeploy.preprocessing import image_layout
 TEMPLATES = Path(__file__).parent / "templates"
 MIN_SDK, COMPILE_SDK = 24, 35
 # Engines whose native libraries are aligned for pages of 16 KB, from these versions on.
-LITERT, ONNX_RUNTIME = "1.4.2", "1.23.2"
+LITERT, ONNX_RUNTIME = "1.4.2", "1.27.0"
 _COMMON = {
     "": "Classifier.kt.j2",
     "Category": "Category.kt.j2",
