@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from mobiledeploy.deploy.outputs import temporary_beside, writing
-from mobiledeploy.deploy.packages.plan import LISTING, PackagePlan, PlannedFile
+from mobiledeploy.deploy.packages.plan import LISTING, PackagePlan
 from mobiledeploy.errors import InputError
 
 _SHOWN = 3
@@ -72,11 +73,14 @@ def find_foreign(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise InputError("is a file, not a folder", where=str(folder), hint="Choose another place with -o")
     ours = read_listing(folder)
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if not path.is_dir() and not _is_ours(path, path.relative_to(folder).as_posix(), ours)
-    )
+    found = ((path, path.relative_to(folder).as_posix()) for path in _files_and_links(folder))
+    return sorted(name for path, name in found if not _is_ours(path, name, ours))
+
+
+def _files_and_links(folder: Path) -> Iterator[Path]:
+    for base, folders, files in os.walk(folder):
+        yield from (Path(base, name) for name in files)
+        yield from (path for name in folders if (path := Path(base, name)).is_symlink())
 
 
 def read_listing(folder: Path) -> dict[str, str]:
@@ -129,14 +133,3 @@ def _some(names: Iterable[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 
-
-def planned(plan: PackagePlan, path: str) -> PlannedFile:
-    """The file of a plan at a path.
-
-    Raises:
-        KeyError: there is none.
-    """
-    for file in plan.files:
-        if str(file.path) == path:
-            return file
-    raise KeyError(path)

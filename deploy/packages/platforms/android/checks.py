@@ -24,7 +24,7 @@ def check_android(tree: Tree, folder: str, manifest: Manifest) -> Iterator[str]:
         yield from _mapping(tree, str(PurePosixPath(folder, manifest.model)))
         yield from _compiled(tree, manifest, assets)
     else:
-        yield from _sources(tree, manifest)
+        yield from _sources(tree, manifest, assets)
 
 
 def _mapping(tree: ZipTree, model: str) -> Iterator[str]:
@@ -58,7 +58,7 @@ def _holds_class(tree: ZipTree, manifest: Manifest, wanted: bytes) -> bool:
         return name in jar.names() and wanted in jar.read(name)
 
 
-def _sources(tree: Tree, manifest: Manifest) -> Iterator[str]:
+def _sources(tree: Tree, manifest: Manifest, assets: str) -> Iterator[str]:
     """The one generated file that holds the contract, as it would be generated anew."""
     path = f"src/main/kotlin/{manifest.namespace.replace('.', '/')}/ModelContract.kt"
     try:
@@ -70,8 +70,8 @@ def _sources(tree: Tree, manifest: Manifest) -> Iterator[str]:
         manifest.contract,
         name=manifest.name,
         namespace=manifest.namespace,
-        sha256=manifest.sha256,
         model=manifest.model,
+        assets=assets,
     )
     wanted = Templates(TEMPLATES).render("ModelContract.kt.j2", **known).split()
     if found != wanted:

@@ -75,15 +75,15 @@ def asset_folder(name: str, sha256: str, contract_sha256: str) -> str:
 
 
 def contract_values(
-    contract: Contract, *, name: str, namespace: str, sha256: str, model: str
+    contract: Contract, *, name: str, namespace: str, model: str, assets: str
 ) -> dict[str, Any]:
     """For ``ModelContract.kt``, which holds all that the generated code knows of a contract.
 
     Args:
         contract: with a preprocessing, one input and one output.
         name, namespace: of the class.
-        sha256: of the model file.
-        model: its file name.
+        model: file name of the model.
+        assets: see ``asset_folder``.
 
     Raises:
         UnsupportedError: the file takes or gives numbers that the generated code has no way to write.
@@ -101,9 +101,8 @@ def contract_values(
         "rule": rule,
         "input": source,
         "output": result,
-        "sha256": sha256,
         "model": model,
-        "assets": asset_folder(name, sha256, contract_digest(contract)),
+        "assets": assets,
         "classes": max(result.shape),
         "input_kind": "PIXELS" if pixels else _INPUT_KINDS[source.dtype],
         "output_kind": _OUTPUT_KINDS[result.dtype],
@@ -121,8 +120,8 @@ def values(subject: Subject) -> dict[str, Any]:
             subject.contract,
             name=subject.name,
             namespace=subject.namespace,
-            sha256=subject.sha256,
             model=subject.model_name,
+            assets=asset_folder(subject.name, subject.sha256, contract_digest(subject.contract)),
         ),
         **_ENGINES[subject.target],
         "subject": subject,

@@ -20,6 +20,7 @@ STDLIB = (JARS / "kotlin-stdlib.jar",)
 JUNIT = (JARS / "junit4.jar", JARS / "hamcrest-core.jar")
 # The package that carries ONNX Runtime's Android library.
 _ONNX_RUNTIME = "com.github.asus4.onnxruntime@0.4.9"
+_KOTLIN = "kotlin-compiler@2.4.20"
 
 needs_tools = pytest.mark.skipif(
     find_kotlinc() is None
@@ -52,3 +53,18 @@ def onnx_runtime_classes(folder: Path) -> Path:
         (folder / "onnxruntime.aar").write_bytes(library.read())
     shutil.unpack_archive(folder / "onnxruntime.aar", folder / "aar", "zip")
     return folder / "aar" / "classes.jar"
+
+
+def kotlin_of_today(factory: pytest.TempPathFactory) -> Path:
+    """A current kotlinc, beside Debian's of 2019; unpacked once."""
+    folder = factory.getbasetemp() / "kotlin-of-today"
+    if not folder.exists():
+        if shutil.which("npm") is None:
+            pytest.skip("needs npm: make android-tools")
+        folder.mkdir()
+        run("npm", "pack", "--silent", _KOTLIN, cwd=folder)
+        (archive,) = folder.glob("*.tgz")
+        shutil.unpack_archive(archive, folder)
+    compiler = folder / "package" / "bin" / "kotlinc"
+    compiler.chmod(0o755)
+    return compiler
