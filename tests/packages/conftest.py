@@ -30,7 +30,9 @@ class _Files(dict[str, Path]):
         from mobiledeploy.deploy.conversion import convert
 
         if name == "onnx":
-            artifact = convert(small_classifier(), target="onnx", output=self.folder / "small.onnx", verify=False)
+            artifact = convert(
+                small_classifier(), target="onnx", output=self.folder / "small.onnx", verify=False
+            )
         else:
             kind = "uint8" if name == "pixels" else None
             path = self.folder / f"{name}.tflite"
@@ -41,7 +43,7 @@ class _Files(dict[str, Path]):
 
 @pytest.fixture(scope="session")
 def model_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The small classifier as ``tflite`` and ``onnx``, in float, and as ``pixels``, a TFLite of raw pixels."""
+    """The small classifier as ``tflite`` and ``onnx`` in float, and as ``pixels``: TFLite of raw pixels."""
     return _Files(tmp_path_factory.mktemp("models"))
 
 
@@ -52,8 +54,6 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def module(
-    model_files: dict[str, Path], tmp_path: Path, no_compiler: None
-) -> Callable[[str], Package]:
+def module(model_files: dict[str, Path], tmp_path: Path, no_compiler: None) -> Callable[[str], Package]:
     """Packages a model file for Android, without an AAR."""
     return lambda name: package(model_files[name], "android", tmp_path / f"{name}-package")

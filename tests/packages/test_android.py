@@ -1,4 +1,4 @@
-"""The Android library with the tools that apps are built with: compilers, aapt2, zipalign, apksigner, a JVM."""
+"""The Android library with what apps are built with: compilers, aapt2, zipalign, apksigner, a JVM."""
 
 from __future__ import annotations
 
@@ -63,18 +63,26 @@ def onnx_runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def compiled(ready: Callable[[str], Package], onnx_runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compiled(
+    ready: Callable[[str], Package], onnx_runtime: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The ONNX library, its tests and ours, against ONNX Runtime's real classes."""
     compiler = find_kotlinc()
     assert compiler
     output = tmp_path_factory.mktemp("compiled")
     source = ready("onnx").folder / "src"
     test_sources = [source / "test" / "kotlin", *(source / "androidTest").rglob("AntsTest.kt")]
-    stubs = [STUBS, HERE / "stubs"]
+    # Signatures of Android alone: ONNX Runtime's classes are the real ones.
+    android = shutil.copytree(
+        STUBS, tmp_path_factory.mktemp("stubs") / "all", ignore=shutil.ignore_patterns("ai", "org")
+    )
     mine = tmp_path_factory.mktemp("mine") / "Compare.kt"
     mine.write_text((HERE / "Compare.kt").read_text().replace("com.example.classifier", "com.example.ants"))
     compile_kotlin(
-        compiler, [source / "main" / "kotlin", *test_sources, mine, *stubs], output, [onnx_runtime, *JUNIT]
+        compiler,
+        [source / "main" / "kotlin", *test_sources, mine, Path(android), HERE / "stubs"],
+        output,
+        [onnx_runtime, *JUNIT],
     )
     return output
 
@@ -94,7 +102,9 @@ def test_the_archive_is_what_android_takes(ready: Callable[[str], Package], tmp_
     classes = zipfile.ZipFile(tmp_path / "classes.jar").namelist()
     assert all(name.startswith(("com/example/ants/", "META-INF/")) for name in classes)
     shown = run("javap", "-cp", tmp_path / "classes.jar", "com.example.ants.Ants")
-    assert "public final java.util.List<com.example.ants.Category> classify(android.graphics.Bitmap);" in shown
+    assert (
+        "public final java.util.List<com.example.ants.Category> classify(android.graphics.Bitmap);" in shown
+    )
     assert "public static final com.example.ants.Ants load(android.content.Context);" in shown
     assert "public void close();" in shown
 
@@ -179,12 +189,25 @@ def build_app(folder: Path, place: Path, *options: str) -> Path:
 def test_the_library_manifest_is_understood(ready: Callable[[str], Package], tmp_path: Path) -> None:
     with zipfile.ZipFile(ready("tflite").folder / "ants.aar") as archive:
         archive.extract("AndroidManifest.xml", tmp_path)
-    run("aapt2", "link", "-o", tmp_path / "x.apk", "-I", FRAMEWORK, "--manifest", tmp_path / "AndroidManifest.xml")
+    run(
+        "aapt2",
+        "link",
+        "-o",
+        tmp_path / "x.apk",
+        "-I",
+        FRAMEWORK,
+        "--manifest",
+        tmp_path / "AndroidManifest.xml",
+    )
 
 
 def test_its_own_unit_test_passes_on_a_jvm(compiled: Path, ready: Callable[[str], Package]) -> None:
     golden = ready("onnx").folder / "src" / "golden"
-    said = java("org.junit.runner.JUnitCore", [compiled, golden, *STDLIB, *JUNIT], "com.example.ants.PreprocessingTest")
+    said = java(
+        "org.junit.runner.JUnitCore",
+        [compiled, golden, *STDLIB, *JUNIT],
+        "com.example.ants.PreprocessingTest",
+    )
     assert "OK (2 tests)" in said
 
 
@@ -194,7 +217,11 @@ def test_its_own_unit_test_can_fail(compiled: Path, ready: Callable[[str], Packa
     content[1000] ^= 1
     (golden / "0.input").write_bytes(content)
     with pytest.raises(AssertionError, match="Failures: 1"):
-        java("org.junit.runner.JUnitCore", [compiled, golden, *STDLIB, *JUNIT], "com.example.ants.PreprocessingTest")
+        java(
+            "org.junit.runner.JUnitCore",
+            [compiled, golden, *STDLIB, *JUNIT],
+            "com.example.ants.PreprocessingTest",
+        )
 
 
 def rules() -> list[Preprocessing]:
@@ -254,7 +281,16 @@ def compare(compiled: Path, place: Path, images: list[Image.Image], wanted: list
         source.write_bytes(image.tobytes())
         short = rule.resize_to if rule.resize == "short-side" else 0
         words = (source, image.width, image.height, goal, rule.height, rule.width, short, rule.interpolation)
-        words = (*words, rule.channels, kind, scale or 1.0, zero or 0, layout == "NCHW", *rule.mean, *rule.std)
+        words = (
+            *words,
+            rule.channels,
+            kind,
+            scale or 1.0,
+            zero or 0,
+            layout == "NCHW",
+            *rule.mean,
+            *rule.std,
+        )
         lines.append(" ".join(map(str, words)))
         cases.append((goal, to_input(image, rule, spec), f"{image.size} {rule}"))
     (place / "cases").write_text("\n".join(lines))

@@ -40,7 +40,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    "name", ["tflite", pytest.param("onnx", marks=pytest.mark.slow), pytest.param("pixels", marks=pytest.mark.slow)]
+    "name",
+    ["tflite", pytest.param("onnx", marks=pytest.mark.slow), pytest.param("pixels", marks=pytest.mark.slow)],
 )
 def test_the_same_input_gives_the_same_bytes(
     name: str, module: Module, model_files: dict[str, Path], tmp_path: Path
@@ -163,7 +164,8 @@ def test_names_that_are_no_class(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["flowers", "com", "Com.example", "com..x", "com.class", "com.fun.x", "com.9x", "../..", "a.b/c", ""]
+    "name",
+    ["flowers", "com", "Com.example", "com..x", "com.class", "com.fun.x", "com.9x", "../..", "a.b/c", ""],
 )
 def test_names_that_are_no_namespace(name: str) -> None:
     with pytest.raises(InputError, match="--namespace"):

@@ -10,8 +10,8 @@ from mobiledeploy.deploy.packages.platforms.android.values import TEMPLATES, ass
 from mobiledeploy.deploy.packages.templating import Templates
 from mobiledeploy.deploy.packages.trees import Tree, ZipTree
 
-# Java maps from the page before and moves on to the model: any place that the numbers in it can be read from will do.
-# zipalign and Android's build put every stored file at a multiple of 4.
+# Java maps from the page before and moves on to the model, so that it need not begin on a page; its numbers
+# have to be readable where they lie. zipalign and Android's build put what is stored at a multiple of 4.
 _ALIGNMENT = 4
 
 
@@ -49,7 +49,8 @@ def _compiled(tree: ZipTree, manifest: Manifest, assets: str) -> Iterator[str]:
         codes = [name for name in tree.names() if name.endswith(".dex") and "/" not in name]
         found = any(wanted in tree.read(name) for name in codes)
     if not found:
-        yield f"no code for this model and contract is in it: {manifest.namespace}.{manifest.name} is of another package"
+        known = f"{manifest.namespace}.{manifest.name}"
+        yield f"no code for this model and contract is in it: {known} is of another package"
 
 
 def _holds_class(tree: ZipTree, manifest: Manifest, wanted: bytes) -> bool:
@@ -68,7 +69,6 @@ def _sources(tree: Tree, manifest: Manifest, assets: str) -> Iterator[str]:
         return
     known = contract_values(
         manifest.contract,
-        name=manifest.name,
         namespace=manifest.namespace,
         model=manifest.model,
         assets=assets,

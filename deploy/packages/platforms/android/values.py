@@ -49,7 +49,9 @@ _ENGINES: Mapping[Target, Mapping[str, Any]] = {
         "engine_name": f"ONNX Runtime {ONNX_RUNTIME}",
         "engine_pages": "ONNX Runtime's is aligned for pages of 16 KB since 1.22.",
         "accelerators": ("CPU", "XNNPACK", "NNAPI"),
-        "app_dependencies": (f'implementation("com.microsoft.onnxruntime:onnxruntime-android:{ONNX_RUNTIME}")',),
+        "app_dependencies": (
+            f'implementation("com.microsoft.onnxruntime:onnxruntime-android:{ONNX_RUNTIME}")',
+        ),
         "dependencies": (f'implementation("com.microsoft.onnxruntime:onnxruntime-android:{ONNX_RUNTIME}")',),
     },
 }
@@ -74,14 +76,12 @@ def asset_folder(name: str, sha256: str, contract_sha256: str) -> str:
     return f"mobiledeploy/{name.lower()}-{key}"
 
 
-def contract_values(
-    contract: Contract, *, name: str, namespace: str, model: str, assets: str
-) -> dict[str, Any]:
+def contract_values(contract: Contract, *, namespace: str, model: str, assets: str) -> dict[str, Any]:
     """For ``ModelContract.kt``, which holds all that the generated code knows of a contract.
 
     Args:
         contract: with a preprocessing, one input and one output.
-        name, namespace: of the class.
+        namespace: of the code.
         model: file name of the model.
         assets: see ``asset_folder``.
 
@@ -118,7 +118,6 @@ def values(subject: Subject) -> dict[str, Any]:
     return {
         **contract_values(
             subject.contract,
-            name=subject.name,
             namespace=subject.namespace,
             model=subject.model_name,
             assets=asset_folder(subject.name, subject.sha256, contract_digest(subject.contract)),
