@@ -35,7 +35,7 @@ postgres:
 		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql; }
 
 # What builds and checks an app of Android in the tests marked `android`: needs root, on Debian.
-ANDROID_TOOLS := aapt android-framework-res apksigner default-jdk-headless junit4 kotlin smali zipalign
+ANDROID_TOOLS := aapt android-framework-res apksigner default-jdk-headless junit4 kotlin libsmali-java zipalign
 
 android-tools:
 	@dpkg -s $(ANDROID_TOOLS) >/dev/null 2>&1 && command -v npm >/dev/null \
