@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mobiledeploy.deploy.outputs import temporary_beside, writing
-from mobiledeploy.deploy.packages.plan import LISTING, PackagePlan
+from mobiledeploy.deploy.packages.plan import LISTING, PackagePlan, is_inside
 from mobiledeploy.errors import InputError
 
 _SHOWN = 3
@@ -36,8 +36,8 @@ def write_package(
         InputError: the folder holds what is not ours, or is no folder.
         OutputError: it cannot be written.
     """
-    folder = folder.absolute()
     with writing(folder):
+        folder = folder.resolve()
         foreign = find_foreign(folder)
     if foreign and not force:
         raise InputError(
@@ -68,7 +68,7 @@ def find_foreign(folder: Path) -> list[str]:
     Raises:
         InputError: it is there and no folder.
     """
-    if not folder.exists() and not folder.is_symlink():
+    if not folder.exists():
         return []
     if not folder.is_dir():
         raise InputError("is a file, not a folder", where=str(folder), hint="Choose another place with -o")
@@ -102,16 +102,16 @@ def _is_ours(path: Path, name: str, ours: dict[str, str]) -> bool:
 def _move(partial: Path, folder: Path, keep: bool) -> None:
     """The finished folder to its name: at once where nothing foreign is there, else file by file."""
     if keep:
+        _remove_ours(folder)
         for source in sorted(path for path in partial.rglob("*") if path.is_file()):
             goal = folder / source.relative_to(partial)
-            if goal.is_symlink() or not goal.resolve().is_relative_to(folder.resolve()):
+            if goal.is_symlink() or not goal.resolve().is_relative_to(folder):
                 raise InputError(
                     "a link is in the way", where=str(goal), hint="Remove it, or choose another place with -o"
                 )
             goal.parent.mkdir(parents=True, exist_ok=True)
             source.replace(goal)
         return
-    folder = folder.resolve()
     if not folder.exists():
         partial.rename(folder)
         return
@@ -122,6 +122,16 @@ def _move(partial: Path, folder: Path, keep: bool) -> None:
         except OSError:
             aside.rename(folder)
             raise
+
+
+def _remove_ours(folder: Path) -> None:
+    """What an earlier package wrote and nobody edited: it would be found beside the new one."""
+    for name, digest in read_listing(folder).items():
+        path = folder / name
+        if not is_inside(PurePosixPath(name)) or not path.resolve().is_relative_to(folder):
+            continue
+        if path.is_file() and not path.is_symlink() and _digest(path) == digest:
+            path.unlink()
 
 
 def _digest(path: Path) -> str:

@@ -30,7 +30,7 @@ needs_tools = pytest.mark.skipif(
 )
 
 
-def run(*command: str | Path, cwd: Path | None = None) -> str:
+def run(*command: object, cwd: Path | None = None) -> str:
     """What a program prints; a failure shows all that it said."""
     done = subprocess.run([*map(str, command)], cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"

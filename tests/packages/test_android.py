@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import zipfile
@@ -22,6 +23,7 @@ from android_tools import (
     run,
 )
 from PIL import Image
+from small_classifier import LABELS
 
 from mobiledeploy.contract import Preprocessing, TensorSpec
 from mobiledeploy.deploy.packages.checking import check_package
@@ -222,6 +224,42 @@ def test_its_own_unit_test_can_fail(compiled: Path, ready: Callable[[str], Packa
             [compiled, golden, *STDLIB, *JUNIT],
             "com.example.ants.PreprocessingTest",
         )
+
+
+@pytest.mark.parametrize(("config", "compressed"), [("ARGB_8888", False), ("HARDWARE", True)])
+def test_an_app_calls_the_library(
+    config: str, compressed: bool, ready: Callable[[str], Package], tmp_path: Path
+) -> None:
+    """The compiled library on a JVM: an Android of few classes, an engine that knows the golden answers."""
+    made = ready("tflite")
+    source = made.folder / "src"
+    with zipfile.ZipFile(made.folder / "ants.aar") as archive:
+        archive.extract("classes.jar", tmp_path)
+    classpath = [tmp_path / "classes.jar", *STDLIB]
+    fakes = sorted((HERE / "fakes").rglob("*.java"))
+    run("javac", "-cp", os.pathsep.join(map(str, classpath)), "-d", tmp_path, *fakes)
+    vector = made.subject.golden[0]
+    height, width, _ = vector.image.shape
+    (tmp_path / "image.rgb").write_bytes(vector.image.tobytes())
+    (model,) = (source / "main" / "assets").rglob("model.tflite")
+    said = run(
+        *("java", f"-Dgolden={source / 'golden'}", f"-Dmodel={model}"),
+        *("-cp", os.pathsep.join(map(str, [tmp_path, *classpath])), "Classify", source / "main" / "assets"),
+        *(tmp_path / "image.rgb", width, height, config, compressed),
+    ).splitlines()
+    logits = vector.output.ravel().astype(np.float64)
+    powers = np.exp(logits - logits.max())
+    answers = [line.split("\t") for line in said if "\t" in line]
+    assert answers[:4] == answers[4:]
+    order = np.argsort(-logits, kind="stable")
+    assert [(int(index), label) for index, label, _ in answers[:4]] == [(i, LABELS[i]) for i in order]
+    assert [float(score) for _, _, score in answers[:4]] == pytest.approx(
+        (powers / powers.sum())[order], rel=1e-5
+    )
+    assert any("is compressed and is copied" in line for line in said) == compressed
+    assert "this classifier was closed" in said
+    assert said.count("interpreter closed") == 2
+    assert said[-1] == "Accelerator.GPU needs com.google.ai.edge.litert:litert-gpu:1.4.2"
 
 
 def rules() -> list[Preprocessing]:

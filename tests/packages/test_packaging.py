@@ -19,6 +19,7 @@ from mobiledeploy.contract import Contract
 from mobiledeploy.deploy.cli import main
 from mobiledeploy.deploy.conversion import convert
 from mobiledeploy.deploy.packages import platforms, subject
+from mobiledeploy.deploy.packages.checking import check_package
 from mobiledeploy.deploy.packages.golden import draw
 from mobiledeploy.deploy.packages.names import check_name, choose_namespace
 from mobiledeploy.deploy.packages.packaging import Package, package
@@ -121,6 +122,30 @@ def test_foreign_and_edited_files_are_kept(change: str, module: Module, tmp_path
     assert (folder / "README.md").read_text() == "new"
     if change == "foreign":
         assert (folder / name).read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_force_leaves_nothing_of_an_earlier_package(
+    model_files: dict[str, Path], tmp_path: Path, no_compiler: None
+) -> None:
+    out = tmp_path / "out"
+    package(model_files["tflite"], "android", out)
+    (out / "notes.txt").write_text("mine")
+    second = package(model_files["pixels"], "android", out, force=True)
+    (checked,) = check_package(out)
+    assert checked.manifest.sha256 == second.subject.sha256
+    assert checked.problems == ()
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_a_listing_removes_nothing_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "victim").write_text("mine")
+    digest = hashlib.sha256(b"mine").hexdigest()
+    (tmp_path / "out" / "FILES.sha256").write_text(f"{digest}  ../victim\n{digest}  a\n")
+    (tmp_path / "out" / "edited").write_text("x")
+    write_package(make_plan("x", "X", [text_file("a", "b")]), tmp_path / "out", force=True)
+    assert (tmp_path / "victim").read_text() == "mine"
 
 
 def test_force_does_not_follow_links_out_of_the_folder(tmp_path: Path) -> None:
@@ -232,6 +257,32 @@ def test_contracts_that_no_package_can_be_made_of(
     with pytest.raises(error, match=match):
         package(model_files["tflite"], "android", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("tensor", "changes", "match"),
+    [
+        ("inputs", {"shape": (-1, 16, 16, 3)}, "fixed shapes"),
+        ("inputs", {"dtype": "float16"}, "float32, uint8 or int8 at its borders"),
+        ("outputs", {"shape": (1, 2, 2)}, "one vector of scores"),
+        ("outputs", {"shape": (1, 1)}, "a single score"),
+    ],
+)
+def test_tensors_that_no_package_can_be_made_of(
+    tensor: str,
+    changes: dict[str, object],
+    match: str,
+    model_files: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    artifact = read_artifact(model_files["tflite"])
+    (spec,) = getattr(artifact.contents, tensor)
+    changed = replace(artifact.contents, **{tensor: (replace(spec, **changes),)})
+    monkeypatch.setattr(subject, "read_artifact", lambda _path: replace(artifact, contents=changed))
+    monkeypatch.setattr(subject, "make_golden", lambda *_: ())
+    with pytest.raises(UnsupportedError, match=match):
+        package(model_files["tflite"], "android", tmp_path / "out")
 
 
 def test_a_file_without_a_contract_asks_for_its_preprocessing(
