@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from mobiledeploy.deploy.packages.manifest import MANIFEST, Manifest, contract_digest, read_manifest
 from mobiledeploy.deploy.packages.platforms import find_platform
 from mobiledeploy.deploy.packages.trees import Tree, ZipTree, as_tree
 from mobiledeploy.errors import InputError
+
+_ARCHIVES = frozenset({".aar", ".whl"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class CheckedPackage:
 
 
 def check_package(path: Path) -> tuple[CheckedPackage, ...]:
-    """Check a package's folder, an archive of one (AAR, wheel), or a finished app (APK).
+    """Check a package's folder with the archives in it, an AAR or wheel alone, or a finished app.
 
     Returns:
         Every package that is in it.
@@ -49,7 +51,17 @@ def check_package(path: Path) -> tuple[CheckedPackage, ...]:
                 where=str(path),
                 hint="Give a package's folder, or an AAR, APK or wheel with one in it",
             )
-        return tuple(_check(tree, place) for place in places)
+        found = [_check(tree, place) for place in places]
+    for archive in _archives(path):
+        found += [replace(item, place=f"{archive.name}: {item.place}") for item in check_package(archive)]
+    return tuple(found)
+
+
+def _archives(path: Path) -> list[Path]:
+    """Those of a package's folder, beside its sources."""
+    if not path.is_dir():
+        return []
+    return sorted(item for item in path.iterdir() if item.suffix in _ARCHIVES and item.is_file())
 
 
 def _check(tree: Tree, place: str) -> CheckedPackage:

@@ -75,8 +75,13 @@ def package(
     )
     plan = chosen.plan(subject)
     folder = Path(output)
-    remarks = write_package(plan, folder, force=force, build=lambda where: chosen.build(subject, where))
-    for checked in check_package(folder):
-        for problem in checked.problems:
-            raise VerificationError(f"the package is wrong: {problem}", where=str(folder))
+
+    def build(unfinished: Path) -> list[str]:
+        remarks = chosen.build(subject, unfinished)
+        for checked in check_package(unfinished):
+            for problem in checked.problems:
+                raise VerificationError(f"the package is wrong: {problem}", where=checked.place)
+        return remarks
+
+    remarks = write_package(plan, folder, force=force, build=build)
     return Package(folder, subject, plan, tuple(remarks))

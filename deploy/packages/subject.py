@@ -177,6 +177,12 @@ def _check_scores(contract: Contract, where: str) -> None:
             where=where,
             hint="A package needs fixed shapes: one image in, one vector of scores out",
         )
+    if classes < 2:
+        raise UnsupportedError(
+            "the file gives a single score",
+            where=where,
+            hint="A package needs a score for each class, two or more",
+        )
     if contract.labels and len(contract.labels) != classes:
         raise InputError(
             f"the file has {len(contract.labels)} labels for {classes} scores",

@@ -66,7 +66,7 @@ def _milliseconds(nanoseconds: float | None) -> str:
 
 
 def _float32(value: float) -> str:
-    """The shortest literal that a single-precision number is read back from, as Kotlin, Java and C write it."""
+    """The shortest literal that gives the same float32, as Kotlin and C write it."""
     import numpy as np
 
     return f"{np.float32(value)!s}f"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
-from pathlib import Path
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
 
 from mobiledeploy.deploy.outputs import temporary_beside, writing
-from mobiledeploy.deploy.packages.plan import LISTING, PackagePlan, PlannedFile
+from mobiledeploy.deploy.packages.plan import LISTING, PackagePlan, is_inside
 from mobiledeploy.errors import InputError
 
 _SHOWN = 3
@@ -35,8 +36,8 @@ def write_package(
         InputError: the folder holds what is not ours, or is no folder.
         OutputError: it cannot be written.
     """
-    folder = folder.absolute()
     with writing(folder):
+        folder = folder.resolve()
         foreign = find_foreign(folder)
     if foreign and not force:
         raise InputError(
@@ -67,16 +68,19 @@ def find_foreign(folder: Path) -> list[str]:
     Raises:
         InputError: it is there and no folder.
     """
-    if not folder.exists() and not folder.is_symlink():
+    if not folder.exists():
         return []
     if not folder.is_dir():
         raise InputError("is a file, not a folder", where=str(folder), hint="Choose another place with -o")
     ours = read_listing(folder)
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if not path.is_dir() and not _is_ours(path, path.relative_to(folder).as_posix(), ours)
-    )
+    found = ((path, path.relative_to(folder).as_posix()) for path in _files_and_links(folder))
+    return sorted(name for path, name in found if not _is_ours(path, name, ours))
+
+
+def _files_and_links(folder: Path) -> Iterator[Path]:
+    for base, folders, files in os.walk(folder):
+        yield from (Path(base, name) for name in files)
+        yield from (path for name in folders if (path := Path(base, name)).is_symlink())
 
 
 def read_listing(folder: Path) -> dict[str, str]:
@@ -98,16 +102,16 @@ def _is_ours(path: Path, name: str, ours: dict[str, str]) -> bool:
 def _move(partial: Path, folder: Path, keep: bool) -> None:
     """The finished folder to its name: at once where nothing foreign is there, else file by file."""
     if keep:
+        _remove_ours(folder)
         for source in sorted(path for path in partial.rglob("*") if path.is_file()):
             goal = folder / source.relative_to(partial)
-            if goal.is_symlink() or not goal.resolve().is_relative_to(folder.resolve()):
+            if goal.is_symlink() or not goal.resolve().is_relative_to(folder):
                 raise InputError(
                     "a link is in the way", where=str(goal), hint="Remove it, or choose another place with -o"
                 )
             goal.parent.mkdir(parents=True, exist_ok=True)
             source.replace(goal)
         return
-    folder = folder.resolve()
     if not folder.exists():
         partial.rename(folder)
         return
@@ -120,6 +124,16 @@ def _move(partial: Path, folder: Path, keep: bool) -> None:
             raise
 
 
+def _remove_ours(folder: Path) -> None:
+    """What an earlier package wrote and nobody edited: it would be found beside the new one."""
+    for name, digest in read_listing(folder).items():
+        path = folder / name
+        if not is_inside(PurePosixPath(name)) or not path.resolve().is_relative_to(folder):
+            continue
+        if path.is_file() and not path.is_symlink() and _digest(path) == digest:
+            path.unlink()
+
+
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -128,15 +142,3 @@ def _some(names: Iterable[str]) -> str:
     names = list(names)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
-
-
-def planned(plan: PackagePlan, path: str) -> PlannedFile:
-    """The file of a plan at a path.
-
-    Raises:
-        KeyError: there is none.
-    """
-    for file in plan.files:
-        if str(file.path) == path:
-            return file
-    raise KeyError(path)

@@ -23,7 +23,7 @@ _METADATA = f"aarFormatVersion=1.0\naarMetadataVersion=1.0\nminCompileSdk={MIN_S
 _METADATA_PATH = "META-INF/com/android/build/gradle/aar-metadata.properties"
 
 
-def build_aar(subject: Subject, folder: Path, compiler: Path) -> Path:
+def build_aar(subject: Subject, folder: Path, compiler: Path) -> None:
     """Compile a package's sources and write the archive beside them.
 
     Args:
@@ -31,14 +31,10 @@ def build_aar(subject: Subject, folder: Path, compiler: Path) -> Path:
         folder: of the package.
         compiler: kotlinc.
 
-    Returns:
-        Its path.
-
     Raises:
         EnvironmentProblem: the compiler fails.
     """
     main, known = folder / "src" / "main", values(subject)
-    path = folder / known["aar"]
     manifest = Templates(TEMPLATES).render("AndroidManifest.xml.j2", archive=True, **known)
     entries = [
         ArchiveEntry("AndroidManifest.xml", manifest.encode()),
@@ -48,8 +44,7 @@ def build_aar(subject: Subject, folder: Path, compiler: Path) -> Path:
         ArchiveEntry(_METADATA_PATH, _METADATA.encode()),
         *(_asset(file, main) for file in (main / "assets").rglob("*") if file.is_file()),
     ]
-    write_archive(path, entries)
-    return path
+    write_archive(folder / known["aar"], entries)
 
 
 def _asset(file: Path, main: Path) -> ArchiveEntry:

@@ -10,8 +10,8 @@ from mobiledeploy.deploy.packages.platforms.android.values import TEMPLATES, ass
 from mobiledeploy.deploy.packages.templating import Templates
 from mobiledeploy.deploy.packages.trees import Tree, ZipTree
 
-# Java maps from the page before and moves on to the model: any place that the numbers in it can be read from will do.
-# zipalign and Android's build put every stored file at a multiple of 4.
+# Java maps from the page before and moves on to the model, so that it need not begin on a page; its numbers
+# have to be readable where they lie. zipalign and Android's build put what is stored at a multiple of 4.
 _ALIGNMENT = 4
 
 
@@ -24,7 +24,7 @@ def check_android(tree: Tree, folder: str, manifest: Manifest) -> Iterator[str]:
         yield from _mapping(tree, str(PurePosixPath(folder, manifest.model)))
         yield from _compiled(tree, manifest, assets)
     else:
-        yield from _sources(tree, manifest)
+        yield from _sources(tree, manifest, assets)
 
 
 def _mapping(tree: ZipTree, model: str) -> Iterator[str]:
@@ -49,7 +49,8 @@ def _compiled(tree: ZipTree, manifest: Manifest, assets: str) -> Iterator[str]:
         codes = [name for name in tree.names() if name.endswith(".dex") and "/" not in name]
         found = any(wanted in tree.read(name) for name in codes)
     if not found:
-        yield f"no code for this model and contract is in it: {manifest.namespace}.{manifest.name} is of another package"
+        known = f"{manifest.namespace}.{manifest.name}"
+        yield f"no code for this model and contract is in it: {known} is of another package"
 
 
 def _holds_class(tree: ZipTree, manifest: Manifest, wanted: bytes) -> bool:
@@ -58,7 +59,7 @@ def _holds_class(tree: ZipTree, manifest: Manifest, wanted: bytes) -> bool:
         return name in jar.names() and wanted in jar.read(name)
 
 
-def _sources(tree: Tree, manifest: Manifest) -> Iterator[str]:
+def _sources(tree: Tree, manifest: Manifest, assets: str) -> Iterator[str]:
     """The one generated file that holds the contract, as it would be generated anew."""
     path = f"src/main/kotlin/{manifest.namespace.replace('.', '/')}/ModelContract.kt"
     try:
@@ -68,10 +69,9 @@ def _sources(tree: Tree, manifest: Manifest) -> Iterator[str]:
         return
     known = contract_values(
         manifest.contract,
-        name=manifest.name,
         namespace=manifest.namespace,
-        sha256=manifest.sha256,
         model=manifest.model,
+        assets=assets,
     )
     wanted = Templates(TEMPLATES).render("ModelContract.kt.j2", **known).split()
     if found != wanted:

@@ -17,7 +17,16 @@ _TIMEOUT = 600.0
 RESERVED = frozenset(
     {
         *("AndroidJUnit4", "Any", "Array", "Assert", "AssetManager", "Bitmap", "Boolean", "Buffer"),
-        *("ByteArray", "ByteBuffer", "ByteOrder", "Category", "Channels", "Charsets", "Closeable", "Companion"),
+        *(
+            "ByteArray",
+            "ByteBuffer",
+            "ByteOrder",
+            "Category",
+            "Channels",
+            "Charsets",
+            "Closeable",
+            "Companion",
+        ),
         *("Accelerator", "Config", "Context", "Delegate", "Double", "DoubleArray", "Engine", "Error"),
         *("Exception", "FileChannel", "FileInputStream", "FileNotFoundException", "Float", "FloatArray"),
         *("Geometry", "GpuDelegate", "IllegalStateException", "InputEncoding", "InputKind", "InputStream"),
@@ -52,7 +61,16 @@ def compile_kotlin(
     Raises:
         EnvironmentProblem: the compiler fails; shows the first thing that it says.
     """
-    command = [str(compiler), "-d", str(output), "-jvm-target", "1.8", "-nowarn", "-module-name", "classifier"]
+    command = [
+        str(compiler),
+        "-d",
+        str(output),
+        "-jvm-target",
+        "1.8",
+        "-nowarn",
+        "-module-name",
+        "classifier",
+    ]
     given = os.pathsep.join(map(str, classpath))
     command += [*(["-classpath", given] if given else []), *map(str, sources)]
     try:

@@ -52,13 +52,11 @@ class Android(Platform):
         def kotlin(kind: str, name: str, template: str) -> PlannedFile:
             return templates.file(template, f"src/{kind}/kotlin/{path}/{name}.kt", **known)
 
-        yield templates.file("README.md.j2", "README.md", archive=known["aar"] if find_kotlinc() else "", **known)
+        yield templates.file("README.md.j2", "README.md", **known)
         yield templates.file("MODEL_CARD.md.j2", "MODEL_CARD.md", subject=subject)
         yield templates.file("build.gradle.kts.j2", "build.gradle.kts", **known)
         yield templates.file("consumer-rules.pro.j2", "consumer-rules.pro", **known)
-        yield templates.file(
-            "AndroidManifest.xml.j2", "src/main/AndroidManifest.xml", archive=False, **known
-        )
+        yield templates.file("AndroidManifest.xml.j2", "src/main/AndroidManifest.xml", archive=False, **known)
         for name, template in SOURCES[subject.target].items():
             yield kotlin("main", name or subject.name, template)
         yield kotlin("test", "PreprocessingTest", "PreprocessingTest.kt.j2")

@@ -18,7 +18,7 @@ from mobiledeploy.preprocessing import image_layout
 TEMPLATES = Path(__file__).parent / "templates"
 MIN_SDK, COMPILE_SDK = 24, 35
 # Engines whose native libraries are aligned for pages of 16 KB, from these versions on.
-LITERT, ONNX_RUNTIME = "1.4.2", "1.23.2"
+LITERT, ONNX_RUNTIME = "1.4.2", "1.27.0"
 _COMMON = {
     "": "Classifier.kt.j2",
     "Category": "Category.kt.j2",
@@ -49,7 +49,9 @@ _ENGINES: Mapping[Target, Mapping[str, Any]] = {
         "engine_name": f"ONNX Runtime {ONNX_RUNTIME}",
         "engine_pages": "ONNX Runtime's is aligned for pages of 16 KB since 1.22.",
         "accelerators": ("CPU", "XNNPACK", "NNAPI"),
-        "app_dependencies": (f'implementation("com.microsoft.onnxruntime:onnxruntime-android:{ONNX_RUNTIME}")',),
+        "app_dependencies": (
+            f'implementation("com.microsoft.onnxruntime:onnxruntime-android:{ONNX_RUNTIME}")',
+        ),
         "dependencies": (f'implementation("com.microsoft.onnxruntime:onnxruntime-android:{ONNX_RUNTIME}")',),
     },
 }
@@ -74,16 +76,14 @@ def asset_folder(name: str, sha256: str, contract_sha256: str) -> str:
     return f"mobiledeploy/{name.lower()}-{key}"
 
 
-def contract_values(
-    contract: Contract, *, name: str, namespace: str, sha256: str, model: str
-) -> dict[str, Any]:
+def contract_values(contract: Contract, *, namespace: str, model: str, assets: str) -> dict[str, Any]:
     """For ``ModelContract.kt``, which holds all that the generated code knows of a contract.
 
     Args:
         contract: with a preprocessing, one input and one output.
-        name, namespace: of the class.
-        sha256: of the model file.
-        model: its file name.
+        namespace: of the code.
+        model: file name of the model.
+        assets: see ``asset_folder``.
 
     Raises:
         UnsupportedError: the file takes or gives numbers that the generated code has no way to write.
@@ -101,9 +101,8 @@ def contract_values(
         "rule": rule,
         "input": source,
         "output": result,
-        "sha256": sha256,
         "model": model,
-        "assets": asset_folder(name, sha256, contract_digest(contract)),
+        "assets": assets,
         "classes": max(result.shape),
         "input_kind": "PIXELS" if pixels else _INPUT_KINDS[source.dtype],
         "output_kind": _OUTPUT_KINDS[result.dtype],
@@ -119,10 +118,9 @@ def values(subject: Subject) -> dict[str, Any]:
     return {
         **contract_values(
             subject.contract,
-            name=subject.name,
             namespace=subject.namespace,
-            sha256=subject.sha256,
             model=subject.model_name,
+            assets=asset_folder(subject.name, subject.sha256, contract_digest(subject.contract)),
         ),
         **_ENGINES[subject.target],
         "subject": subject,
