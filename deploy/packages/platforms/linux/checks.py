@@ -18,7 +18,6 @@ from mobiledeploy.deploy.packages.platforms.linux.values import (
 from mobiledeploy.deploy.packages.platforms.linux.wheel import digest_of, read_record, wheel_name
 from mobiledeploy.deploy.packages.templating import Templates
 from mobiledeploy.deploy.packages.trees import Tree, ZipTree
-from mobiledeploy.errors import InputError
 
 HEADER = "c/contract.h"
 
@@ -55,12 +54,7 @@ def _wheel_beside(tree: Tree, name: str, folder: str) -> Iterator[str]:
     if wheels != [name]:
         yield f"the wheel for this model and contract is {name}, here is {', '.join(wheels) or 'none'}"
         return
-    try:
-        wheel = ZipTree(BytesIO(tree.read(name)), f"{tree.where}: {name}")
-    except InputError as error:
-        yield f"{name}: {error}"
-        return
-    with wheel:
+    with ZipTree(BytesIO(tree.read(name)), f"{tree.where}: {name}") as wheel:
         for item in tree.names():
             inside = item.removeprefix("python/")
             if not item.startswith(f"{folder}/") or "__pycache__" in item:

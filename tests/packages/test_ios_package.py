@@ -10,18 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_classifier import HOSTILE, small_classifier
+from hostile_labels import HOSTILE, hostile_file
+from PIL import Image
+from small_classifier import small_classifier
 from swift_syntax import errors, parse, strings, type_names
 
 from mobiledeploy.contract import Preprocessing, Target, TensorSpec
 from mobiledeploy.deploy.conversion import convert
 from mobiledeploy.deploy.packages.checking import check_package
+from mobiledeploy.deploy.packages.golden import draw
 from mobiledeploy.deploy.packages.packaging import Package, package
 from mobiledeploy.deploy.packages.platforms.ios.platform import Ios
 from mobiledeploy.deploy.packages.platforms.ios.swift import RESERVED, string
 from mobiledeploy.errors import InputError, UnsupportedError
 from mobiledeploy.runtimes.formats import open_session
-from mobiledeploy.source import SourceModel
 
 TARGETS: tuple[Target, ...] = ("coreml", "onnx")
 
@@ -31,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Package]:
     """A package of each format; not to be changed."""
     folder = tmp_path_factory.mktemp("ios")
     return {
-        target: package(small_classifier(folder, target), "ios", folder / target, name="PetFinder")
+        target: package(hostile_file(folder, target), "ios", folder / target, name="PetFinder")
         for target in TARGETS
     }
 
@@ -175,9 +177,14 @@ def test_the_oldest_system_is_read_from_the_file(made: dict[str, Package]) -> No
 
 
 @pytest.mark.slow
-def test_int8_arithmetic_needs_ios_17(tiny: SourceModel, photos: Path, tmp_path: Path) -> None:
-    file = tmp_path / "int8.mlpackage"
-    convert(tiny, target="coreml", precision="int8", calibration=photos, output=file, verify=False)
+def test_int8_arithmetic_needs_ios_17(tmp_path: Path) -> None:
+    file, photos = tmp_path / "int8.mlpackage", tmp_path / "photos"
+    photos.mkdir()
+    for size in range(30, 50):
+        Image.fromarray(draw(size, 40)).save(photos / f"{size}.png")
+    convert(
+        small_classifier(), target="coreml", precision="int8", calibration=photos, output=file, verify=False
+    )
     folder = package(file, "ios", tmp_path / "p").folder
     declared = folder / "Package.swift"
     assert '.iOS("17.0"), .macOS("14.0")' in declared.read_text()
@@ -187,9 +194,9 @@ def test_int8_arithmetic_needs_ios_17(tiny: SourceModel, photos: Path, tmp_path:
     assert problems(folder) == ""
 
 
-def test_an_image_input(tiny: SourceModel, tmp_path: Path) -> None:
+def test_an_image_input(tmp_path: Path) -> None:
     file = tmp_path / "pixels.mlpackage"
-    convert(tiny, target="coreml", input_dtype="uint8", output=file, verify=False)
+    convert(small_classifier(), target="coreml", input_dtype="uint8", output=file, verify=False)
     folder = package(file, "ios", tmp_path / "p").folder
     engine = (folder / "Sources" / "ClassifierModel" / "Engine.swift").read_text()
     assert "MLFeatureValue(pixelBuffer: buffer)" in engine
@@ -207,7 +214,7 @@ def test_the_same_file_gives_the_same_bytes(made: dict[str, Package], tmp_path: 
 
 def test_a_format_for_other_platforms(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="--target coreml or onnx"):
-        package(small_classifier(tmp_path, "tflite"), "ios", tmp_path / "p")
+        package(hostile_file(tmp_path, "tflite"), "ios", tmp_path / "p")
 
 
 def test_checks(copy: Path) -> None:
