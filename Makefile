@@ -9,7 +9,7 @@ DEMO := build/demo
 PYTEST_ARGS ?=
 IN_PARALLEL := -n auto --dist worksteal
 
-.PHONY: setup lab postgres demo test test-all lint ruff format-check format types imports check bench clean
+.PHONY: setup lab postgres android-tools demo test test-all lint ruff format-check format types imports check bench clean
 
 setup: $(READY)
 
@@ -33,6 +33,14 @@ $(LAB)/rootfs.zst: tests/device_tests/lab/provision.sh $(wildcard tests/device_t
 postgres:
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
 		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql; }
+
+# What builds and checks an app of Android in the tests marked `android`: needs root, on Debian.
+ANDROID_TOOLS := aapt android-framework-res apksigner default-jdk-headless junit4 kotlin libsmali-java zipalign
+
+android-tools:
+	@dpkg -s $(ANDROID_TOOLS) >/dev/null 2>&1 && command -v npm >/dev/null \
+		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends $(ANDROID_TOOLS) \
+			$$(command -v npm >/dev/null || echo npm); }
 
 demo: $(READY)
 	$(BIN)/mobiledeploy convert --target tflite --target onnx --target coreml -o $(DEMO)

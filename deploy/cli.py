@@ -26,6 +26,7 @@ from mobiledeploy.deploy.commands import (
     inspect,
     lab,
     models,
+    package,
     verify,
 )
 from mobiledeploy.deploy.commands.outcome import Lines, Outcome, to_json
@@ -124,6 +125,7 @@ _add(benchmark.benchmark, benchmark.EXAMPLE)
 _add_command_and_group(
     "gate", gate.HELP, (gate.gate, gate.EXAMPLE), (("calibrate", gate.calibrate, gate.CALIBRATE_EXAMPLE),)
 )
+_add(package.package, package.EXAMPLE)
 _add_command_and_group("models", models.HELP, (models.models, models.EXAMPLE), models.COMMANDS)
 _add(doctor.doctor, doctor.EXAMPLE)
 _add_group("devices", devices.HELP, devices.COMMANDS)

@@ -109,15 +109,15 @@ def _scoring(
             f"the file has {len(inputs)} inputs",
             hint="Accuracy needs a classifier with one image as its only input",
         )
-    (source,) = _described(inputs, contract.inputs if contract else ())
+    (source,) = described(inputs, contract.inputs if contract else ())
     rule = _choose_rule(preprocessing, source)
-    output = find_score_output(_described(outputs, contract.outputs if contract else ()))
+    output = find_score_output(described(outputs, contract.outputs if contract else ()))
     # What does not fit any image is said once and before the work, not of the first image.
     to_input(Image.new("RGB", (rule.width, rule.height)), rule, source)
     return Scoring(rule, source, output, _choose_offset(images, output.classes, label_offset))
 
 
-def _described(stored: Sequence[TensorSpec], known: Sequence[TensorSpec]) -> list[TensorSpec]:
+def described(stored: Sequence[TensorSpec], known: Sequence[TensorSpec]) -> list[TensorSpec]:
     """The file's tensors, with layout and content from the contract where the file has no word for them."""
     by_name = {spec.name: spec for spec in known}
     described = []

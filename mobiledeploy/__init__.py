@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mobiledeploy.deploy.conversion import convert
     from mobiledeploy.deploy.evaluation import evaluate
     from mobiledeploy.deploy.layer_diagnosis import diagnose
+    from mobiledeploy.deploy.packages.packaging import package
     from mobiledeploy.deploy.verification import verify
     from mobiledeploy.device_tests.accuracy import AccuracyRun, PairedDifference, paired
     from mobiledeploy.errors import (
@@ -66,6 +67,7 @@ __all__ = [
     "inspect",
     "load",
     "open_session",
+    "package",
     "paired",
     "verify",
 ]
@@ -97,6 +99,7 @@ _HOMES = {
     "inspect": "runtimes.formats:read_artifact",
     "load": "models",
     "open_session": "runtimes.formats",
+    "package": "deploy.packages.packaging",
 }
 
 

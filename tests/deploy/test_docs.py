@@ -103,8 +103,8 @@ def test_every_exit_code_is_documented() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *("convert", "inspect", "verify", "diagnose", "evaluate", "benchmark", "gate", "models", "doctor"),
-        *("lab scheduler", "lab worker", "lab status"),
+        *("convert", "inspect", "verify", "diagnose", "evaluate", "benchmark", "gate", "package"),
+        *("models", "doctor", "lab scheduler", "lab worker", "lab status"),
     ],
 )
 def test_every_option_is_documented(command: str) -> None:

@@ -1,0 +1,127 @@
+"""What the templates are filled with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mobiledeploy.contract import Contract, Target
+from mobiledeploy.deploy.packages.golden import tolerance
+from mobiledeploy.deploy.packages.manifest import contract_digest
+from mobiledeploy.deploy.packages.platforms.ios.core_ml import OLDEST, CoreMLNeeds, read_needs
+from mobiledeploy.deploy.packages.platforms.ios.swift import number, numbers, string
+from mobiledeploy.deploy.packages.subject import Subject
+from mobiledeploy.errors import UnsupportedError
+from mobiledeploy.preprocessing import image_layout
+
+TEMPLATES = Path(__file__).parent / "templates"
+ONNX_RUNTIME = "1.20.0"
+_ENGINES: Mapping[Target, Mapping[str, str]] = {
+    "coreml": {
+        "engine_name": "Core ML",
+        "option_example": "computeUnits: .cpuOnly",
+        "option_means": "what computes: CPU, GPU or Neural Engine",
+        "test_options": "options: .init(computeUnits: .cpuOnly)",
+    },
+    "onnx": {
+        "engine_name": "ONNX Runtime",
+        "option_example": "threads: 4",
+        "option_means": "how many threads of the CPU compute",
+        "test_options": "",
+    },
+}
+# dtype -> name among ONNX Runtime's element types, and as a type of Swift.
+_ELEMENTS = {"float32": "float", "uint8": "uInt8", "int8": "int8"}
+_TYPES = {"float32": "Float", "uint8": "UInt8", "int8": "Int8", "int16": "Int16"}
+
+
+def module_name(name: str) -> str:
+    """Of the library: not the class's own, which would hide the rest of it."""
+    return f"{name}Model"
+
+
+def model_files(subject: Subject) -> dict[str, bytes]:
+    """The files of a Core ML package by their path in it.
+
+    Raises:
+        UnsupportedError: it is a single file, an ``.mlmodel``.
+    """
+    files = {"/".join(file.path.parts[1:]): file.content for file in subject.model}
+    if "" in files:
+        raise UnsupportedError(
+            "the file is an .mlmodel",
+            hint="Save it as an .mlpackage with coremltools, or convert the model again",
+        )
+    return files
+
+
+def contract_values(
+    contract: Contract, target: Target, sha256: str, needs: CoreMLNeeds | None
+) -> dict[str, Any]:
+    """For ``ModelContract.swift`` and ``Package.swift``, which hold all that the code knows of a contract.
+
+    Args:
+        contract: with a preprocessing, one input and one output.
+        target: of the model file.
+        sha256: of the model file.
+        needs: of a Core ML model; None of another.
+
+    Raises:
+        UnsupportedError: the file takes or gives numbers that the generated code has no way to write.
+    """
+    source, result, rule = contract.inputs[0], contract.outputs[0], contract.preprocessing
+    pixels = source.dtype == "uint8" and rule is not None and rule == rule.raw_pixels()
+    given = _ELEMENTS if target == "onnx" else {"float32": "float", **({"uint8": ""} if pixels else {})}
+    taken = _TYPES if target == "onnx" else {"float32": "Float"}
+    if rule is None or source.dtype not in given or result.dtype not in taken:
+        raise UnsupportedError(
+            f"the iOS package cannot give {source.dtype} and take {result.dtype}",
+            hint="Convert the model with float32 or uint8 at its input, and float32 at its output",
+        )
+    ios, macos = (needs.ios, needs.macos) if needs else OLDEST
+    return {
+        "rule": rule,
+        "mean": numbers(rule.mean),
+        "std": numbers(rule.std),
+        "sha256": sha256,
+        "contract_sha256": contract_digest(contract),
+        "input_name": string(source.name),
+        "input_shape": source.shape,
+        "output_name": string(result.name),
+        "classes": max(result.shape),
+        "planes": image_layout(source) == "NCHW",
+        "softmax": result.content == "logits",
+        "scale": number(1.0 if result.scale is None else result.scale),
+        "zero_point": result.zero_point or 0,
+        "pixels": pixels,
+        "image_input": bool(needs and needs.image_input),
+        "input_element": _ELEMENTS[source.dtype],
+        "input_scale": number(1.0 if source.scale is None else source.scale),
+        "input_zero_point": source.zero_point or 0,
+        "output_type": taken[result.dtype],
+        "ios": ios,
+        "macos": macos,
+        "onnx_runtime": ONNX_RUNTIME,
+    }
+
+
+def values(subject: Subject) -> dict[str, Any]:
+    """For all templates.
+
+    Raises:
+        UnsupportedError: see ``contract_values``, ``model_files`` and ``read_needs``.
+    """
+    needs = read_needs(model_files(subject), subject.output.name) if subject.target == "coreml" else None
+    known = contract_values(subject.contract, subject.target, subject.sha256, needs)
+    golden = "float" if subject.input.dtype == "float32" else "bytes" if known["pixels"] else "codes"
+    return {
+        **known,
+        **_ENGINES[subject.target],
+        "subject": subject,
+        "module": module_name(subject.name),
+        "vectors": len(subject.golden),
+        "golden_input": golden,
+        "tolerance": number(tolerance(subject.golden, subject.output)),
+        "most": min(5, known["classes"]),
+    }
