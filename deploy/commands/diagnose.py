@@ -79,6 +79,7 @@ def diagnose(
         "weights": source.provenance.weights,
         "total": _number(found.total),
         "verdict": found.verdict,
+        "equalisation": asdict(found.equalisation) if found.equalisation else None,
         "layers": [_to_data(row) for row in found.layers],
         "plot": None if plot is None else str(plot),
         "seconds": dict(stages.seconds),
@@ -126,6 +127,7 @@ def _render(
     left = len(found.layers) - len(shown)
     timing = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stages.seconds)
     facts = [("not shown", f"{left} layers that cost less" if left else ""), ("plot", str(plot or ""))]
+    facts.append(("chosen", str(found.equalisation or "")))
     return Group(
         Text("signal to quantization noise, dB", style="bold"),
         columns(heads, rows),
