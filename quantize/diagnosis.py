@@ -71,7 +71,7 @@ class Diagnosis:
     layers: tuple[LayerNoise, ...]
     total: float
     verdict: str
-    equalisation: EqualisationChoice | None
+    equalisation: EqualisationChoice | None = None
 
 
 def diagnose(

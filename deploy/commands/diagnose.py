@@ -126,12 +126,12 @@ def _render(
     ]
     left = len(found.layers) - len(shown)
     timing = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stages.seconds)
+    chosen = str(found.equalisation or "")
     facts = [("not shown", f"{left} layers that cost less" if left else ""), ("plot", str(plot or ""))]
-    facts.append(("chosen", str(found.equalisation or "")))
     return Group(
         Text("signal to quantization noise, dB", style="bold"),
         columns(heads, rows),
-        pairs([*facts, ("time", timing), ("verdict", found.verdict)]),
+        pairs([*facts, ("time", timing), ("chosen", chosen), ("verdict", found.verdict)]),
     )
 
 

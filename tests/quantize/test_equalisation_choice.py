@@ -95,7 +95,7 @@ def test_the_ratio_decides_and_is_measured_on_other_inputs(on: float, off: float
     )
     # Without a difference nothing is done.
     assert found.taken == ("on" if on < off else "off")
-    assert shown == [[float(place) for number, place in enumerate(range(1, 101, 3)) if number % 3 != 2]] * 2
+    assert shown == [[float(place) for place in range(1, 101) if place % 3]] * 2
 
 
 def test_what_is_measured_was_not_calibrated_on() -> None:
