@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 DEFAULT_MODELS = ("v1", "v2")
 DATA_FREE = "default, data-free"
-NAIVE = {"ranges": "minmax", "rounding": "nearest", "equalisation": False, "bias_correction": "none"}
+NAIVE = {"ranges": "minmax", "rounding": "nearest", "equalisation": "off", "bias_correction": "none"}
 MSE = {**NAIVE, "ranges": "mse"}
-EQUALISED = {**MSE, "equalisation": True}
+EQUALISED = {**MSE, "equalisation": "on"}
 # A plus adds a step to the row before; "instead" takes the place of the step of the row before.
 STEPS: dict[str, dict[str, Any]] = {
     "naive": NAIVE,
@@ -35,15 +35,17 @@ STEPS: dict[str, dict[str, Any]] = {
     "+ absorption": {**EQUALISED, "absorption": True},
     "analytic correction instead": {**EQUALISED, "bias_correction": "analytic"},
     "empirical correction instead": {**EQUALISED, "bias_correction": "empirical"},
-    "+ adaptive rounding = default": {},
+    "+ adaptive rounding": {"equalisation": "on"},
+    "+ equalisation by trial = default": {},
     "default, absorption": {"absorption": True},
     "default, analytic": {"bias_correction": "analytic"},
-    "default, no equalisation": {"equalisation": False},
+    "default, no equalisation": {"equalisation": "off"},
     "default, percentile": {"ranges": "percentile"},
     "default, entropy": {"ranges": "entropy"},
     "default, min-max": {"ranges": "minmax"},
     "per-tensor": {"weights": "per-tensor"},
-    "per-tensor, no equalisation": {"weights": "per-tensor", "equalisation": False},
+    "per-tensor, equalisation": {"weights": "per-tensor", "equalisation": "on"},
+    "per-tensor, no equalisation": {"weights": "per-tensor", "equalisation": "off"},
     DATA_FREE: {},
 }
 

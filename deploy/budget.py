@@ -107,7 +107,7 @@ def keep_within(
         program, trial = trials.make(())
         if trial.drop > max_drop:
             announce("find the layers that cost most")
-            program, trial = _search(max_drop, trials, _by_cost(quantizer.diagnose(recipe)))
+            program, trial = _search(max_drop, trials, _by_cost(quantizer.diagnose(program.recipe)))
         latency = trials.latency_of(trial)
         made = tuple(trials.files)
         return program, Budget(max_drop, len(shown.images), shown.labelled, made, trial, latency)
@@ -158,7 +158,7 @@ class _Trials:
         write: Writer,
         announce: Callable[[str], None],
     ) -> None:
-        self._folder, self._recipe = folder, recipe
+        self._folder, self._recipe, self._choices = folder, recipe, ""
         self._quantizer, self._write, self._announce = quantizer, write, announce
         announce("measure the float file")
         images = shown.images
@@ -175,7 +175,7 @@ class _Trials:
         """Quantize without some layers, write and measure."""
         self._announce(f"quantize with {len(exempt)} layers in float")
         recipe = replace(self._recipe, exempt=(*self._recipe.exempt, *exempt))
-        program = self._quantizer.quantize(recipe)
+        program = self._with_choices(self._quantizer.quantize(recipe))
         artifact = read_artifact(self._write(program, self._place(str(len(exempt)))))
         difference = paired(self._exact, _evaluate(artifact, self._images))
         trial = Trial(
@@ -189,6 +189,12 @@ class _Trials:
         self.files[trial] = artifact.path
         self._announce(f"{len(exempt)} layers in float: drop {trial.drop:+.2f} points, {trial.size} bytes")
         return program, trial
+
+    def _with_choices(self, program: QuantizedProgram) -> QuantizedProgram:
+        """What the first file's recipe chose holds for all: they differ by their exempt layers alone."""
+        if not self.files:
+            self._recipe, self._choices = program.recipe, program.provenance.choices
+        return replace(program, provenance=replace(program.provenance, choices=self._choices))
 
     def latency_of(self, trial: Trial) -> Ratio | None:
         """Of a trial's file over the one with nothing exempt."""

@@ -39,6 +39,7 @@ class QuantizedProgram:
         warnings: named findings about layers and inputs.
         same: share of the compared inputs that it predicts as the source does; 1 for what is no classifier
             or was not calibrated.
+        recipe: with nothing left to be chosen.
     """
 
     program: ExportedProgram
@@ -46,6 +47,7 @@ class QuantizedProgram:
     reference: Reference
     warnings: tuple[QuantizationWarning, ...]
     same: float
+    recipe: Recipe
 
     def refuse_nonsense(self) -> None:
         """Refuse a program that has lost what its source knew.
@@ -97,9 +99,17 @@ class Quantizer:
         )
         judged = bool(shown.said) and self.source.task == "image-classification"
         same = _agreement(reference, simulated) if judged else 1.0
-        provenance = replace(self.source.provenance, recipe=recipe.to_json(), calibration=shown.said)
+        report = quantized.report
+        provenance = replace(
+            self.source.provenance,
+            recipe=quantized.recipe.to_json(),
+            calibration=shown.said,
+            choices=str(report.equalisation or ""),
+        )
         measured = replace(reference, tolerances=_tolerances(reference, simulated))
-        return QuantizedProgram(quantized.program, provenance, measured, quantized.report.warnings, same)
+        return QuantizedProgram(
+            quantized.program, provenance, measured, report.warnings, same, quantized.recipe
+        )
 
     def diagnose(self, recipe: Recipe) -> Diagnosis:
         """What each layer costs under a recipe."""

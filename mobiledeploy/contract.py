@@ -110,6 +110,7 @@ class Provenance:
         tools: (package, version) pairs that made the file.
         recipe: how it was quantized (JSON), empty if it was not.
         calibration: number and sha256 of the calibration images, empty if there were none.
+        choices: what was chosen where the caller's recipe left it open, and the measurement that decided.
     """
 
     model: str = ""
@@ -119,6 +120,7 @@ class Provenance:
     tools: tuple[tuple[str, str], ...] = ()
     recipe: str = ""
     calibration: str = ""
+    choices: str = ""
 
 
 @dataclass(frozen=True, slots=True)

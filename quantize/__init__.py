@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from mobiledeploy.quantize.recipe import Recipe
-from mobiledeploy.quantize.report import QuantizationWarning, Report, TensorRange
+from mobiledeploy.quantize.report import EqualisationChoice, QuantizationWarning, Report, TensorRange
 
 if TYPE_CHECKING:
     from mobiledeploy.quantize.diagnosis import Diagnosis, LayerNoise, diagnose
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Diagnosis",
+    "EqualisationChoice",
     "LayerNoise",
     "QuantizationWarning",
     "Quantized",

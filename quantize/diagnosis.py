@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,9 +23,11 @@ from mobiledeploy.quantize.isolation import (
     that_counts,
     units_of,
 )
+from mobiledeploy.quantize.noise import NoiseSums, decibel
 from mobiledeploy.quantize.observers import ActivationObserver, set_stage
-from mobiledeploy.quantize.pipeline import correct, quietly, simulate
+from mobiledeploy.quantize.pipeline import correct, quietly, rounded
 from mobiledeploy.quantize.recipe import Recipe
+from mobiledeploy.quantize.report import EqualisationChoice
 from mobiledeploy.quantize.verdict import verdict
 
 # Inputs that are measured: the figures differ by tenths of a dB beyond.
@@ -64,11 +65,13 @@ class Diagnosis:
         layers: one row each; a layer that stays float has none, unless its result is rounded.
         total: SQNR of the outputs of the int8 model, dB.
         verdict: one or two sentences: who makes the noise, of which kind it is, and what to do next.
+        equalisation: what was chosen; None if the recipe left no choice.
     """
 
     layers: tuple[LayerNoise, ...]
     total: float
     verdict: str
+    equalisation: EqualisationChoice | None = None
 
 
 def diagnose(
@@ -91,7 +94,7 @@ def diagnose(
         InputError: as ``quantize`` does, and no calibration inputs whatever the recipe needs.
     """
     recipe = recipe or Recipe()
-    simulation = simulate(program, calibration, replace(recipe, bias_correction="none"))
+    simulation = rounded(program, calibration, recipe)
     module, sample = simulation.module, simulation.sample
     if not sample:
         raise InputError("there are no calibration inputs", where="calibration", hint="Give some")
@@ -108,14 +111,15 @@ def diagnose(
         LayerNoise(
             unit.path,
             unit.operation,
-            _decibel(both),
-            _decibel(weights),
-            _decibel(result),
-            _decibel(cumulative[unit.end.name]),
+            decibel(both),
+            decibel(weights),
+            decibel(result),
+            decibel(cumulative[unit.end.name]),
         )
         for unit, (both, weights, result) in zip(units, isolated, strict=True)
     )
-    return Diagnosis(rows, _decibel(total), verdict(rows, _decibel(total), recipe))
+    said = verdict(rows, decibel(total), recipe)
+    return Diagnosis(rows, decibel(total), said, simulation.report.equalisation)
 
 
 def _spread(sample: list[Inputs], most: int) -> list[Inputs]:
@@ -140,7 +144,7 @@ def _cumulative(
 ) -> tuple[dict[str, float], float]:
     """Relative noise of every unit's result in the int8 model, by node name; and of the outputs."""
     ends = {unit.end.name: unit.result for unit in units_of(module)}
-    sums, whole = {name: _Ratio() for name in ends}, _Ratio()
+    sums, whole = {name: NoiseSums() for name in ends}, NoiseSums()
     for values in inputs:
         exact, rounded = _Results(reference, ends), _Results(module, ends)
         wanted, got = exact.run(*values), rounded.run(*values)
@@ -148,28 +152,12 @@ def _cumulative(
             whole.add(*pair)
         for name, observer in ends.items():
             sums[name].add(that_counts(observer, exact.found[name]), _rounded(observer, rounded.found[name]))
-    return {name: ratio.noise_share for name, ratio in sums.items()}, whole.noise_share
+    return {name: ratio.share for name, ratio in sums.items()}, whole.share
 
 
 def _rounded(observer: ActivationObserver | None, values: torch.Tensor) -> torch.Tensor:
     rounded: torch.Tensor = values if observer is None else observer(values)
     return rounded
-
-
-@dataclass(slots=True)
-class _Ratio:
-    """Sums of squares."""
-
-    signal: float = 0.0
-    noise: float = 0.0
-
-    def add(self, wanted: torch.Tensor, got: torch.Tensor) -> None:
-        self.signal += float((wanted**2).sum())
-        self.noise += float(((wanted - got) ** 2).sum())
-
-    @property
-    def noise_share(self) -> float:
-        return self.noise / self.signal if self.signal else 0.0
 
 
 class _Results(Interpreter):
@@ -185,7 +173,3 @@ class _Results(Interpreter):
         if n.name in self.names:
             self.found[n.name] = result
         return result
-
-
-def _decibel(relative_noise: float) -> float:
-    return -10 * math.log10(relative_noise) if relative_noise else math.inf

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 import torch
@@ -20,6 +20,7 @@ from mobiledeploy.quantize.bias_absorption import absorb_biases
 from mobiledeploy.quantize.bias_correction import correct_biases
 from mobiledeploy.quantize.calibration import KEPT, Inputs, watch
 from mobiledeploy.quantize.equalisation import equalise
+from mobiledeploy.quantize.equalisation_choice import choose_equalisation
 from mobiledeploy.quantize.findings import find_warnings, tensor_ranges
 from mobiledeploy.quantize.graph import module_path, tidy
 from mobiledeploy.quantize.observers import freeze, keep_rounded, set_stage
@@ -37,11 +38,13 @@ class Quantized:
     Attributes:
         program: with ``quantized_decomposed`` operations; weights are int8 and biases int32 constants,
             activations int8.
-        report: ranges and warnings.
+        report: ranges, warnings and choices.
+        recipe: as it was given, with what was chosen in the place of ``auto``.
     """
 
     program: ExportedProgram
     report: Report
+    recipe: Recipe
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,15 @@ class Simulation:
     """The int8 model in float arithmetic.
 
     Attributes:
-        module: graph with observers in stage ``int8``; biases corrected.
+        module: graph with observers in stage ``int8``.
         sample: some of the calibration inputs.
-        report: ranges and warnings.
+        report, recipe: as in ``Quantized``.
     """
 
     module: GraphModule
     sample: list[Inputs]
     report: Report
+    recipe: Recipe
 
 
 def quantize(
@@ -80,35 +84,70 @@ def quantize(
         converted = convert_pt2e(simulation.module, fold_quantize=True)
         example = program.example_inputs[0]
         result = torch.export.export(converted, example, strict=False)
-        return Quantized(result, simulation.report)
+        return Quantized(result, simulation.report, simulation.recipe)
 
 
 def simulate(program: ExportedProgram, calibration: Iterable[Inputs], recipe: Recipe) -> Simulation:
     """All steps of ``quantize`` but the last, the conversion of observers to Q/DQ."""
+    return _corrected(rounded(program, calibration, recipe))
+
+
+def rounded(program: ExportedProgram, calibration: Iterable[Inputs], recipe: Recipe) -> Simulation:
+    """All steps up to bias correction."""
     _check(program, recipe)
     stream = iter(calibration)
     first = list(islice(stream, KEPT))
     if not first and recipe.needs_inputs:
         raise InputError("there are no calibration inputs", where="calibration", hint="Give some")
     with quietly():
-        module = program.module(check_guards=False)
-        tidy(module)
-        if recipe.equalisation:
-            equalise(module, extremes_of(module, first), recipe.weights)
-        if recipe.absorption:
-            absorb_biases(module, extremes_of(module, first))
-        quantizer = MobileQuantizer(recipe)
-        prepared: GraphModule = prepare_pt2e(module, quantizer)
-        watched = watch(prepared, chain(first, stream))
-        freeze(prepared)
-        report = Report(
-            watched.count, tensor_ranges(prepared), find_warnings(prepared, quantizer.float_nodes, watched)
-        )
-        if recipe.rounding == "adaptive":
-            round_adaptively(prepared, watched.sample)
-        correct(prepared, watched.sample, recipe)
+        if recipe.equalisation != "auto":
+            return _rounded(program, first, stream, recipe)
+        try:
+            choice = choose_equalisation(
+                _tidied(program),
+                first,
+                recipe,
+                lambda inputs, trial: _corrected(_rounded(program, inputs, (), trial)).module,
+            )
+        except InputError:
+            # An input makes no finite values: the whole run names it by its place among all.
+            return _rounded(program, first, stream, replace(recipe, equalisation="on"))
+        simulation = _rounded(program, first, stream, replace(recipe, equalisation=choice.taken))
+        return replace(simulation, report=replace(simulation.report, equalisation=choice))
+
+
+def _rounded(
+    program: ExportedProgram, first: Sequence[Inputs], others: Iterable[Inputs], recipe: Recipe
+) -> Simulation:
+    """The steps of a recipe without choices; the first inputs show how far float channels reach."""
+    module = _tidied(program)
+    if recipe.equalisation == "on":
+        equalise(module, extremes_of(module, first), recipe.weights)
+    if recipe.absorption:
+        absorb_biases(module, extremes_of(module, first))
+    quantizer = MobileQuantizer(recipe)
+    prepared: GraphModule = prepare_pt2e(module, quantizer)
+    watched = watch(prepared, chain(first, others))
+    freeze(prepared)
+    found = find_warnings(prepared, quantizer.float_nodes, watched)
+    report = Report(watched.count, tensor_ranges(prepared), found)
+    if recipe.rounding == "adaptive":
+        round_adaptively(prepared, watched.sample)
     set_stage(prepared, "int8")
-    return Simulation(prepared, watched.sample, report)
+    return Simulation(prepared, watched.sample, report, recipe)
+
+
+def _corrected(simulation: Simulation) -> Simulation:
+    with quietly():
+        correct(simulation.module, simulation.sample, simulation.recipe)
+    set_stage(simulation.module, "int8")
+    return simulation
+
+
+def _tidied(program: ExportedProgram) -> GraphModule:
+    module = program.module(check_guards=False)
+    tidy(module)
+    return module
 
 
 def correct(module: GraphModule, sample: list[Inputs], recipe: Recipe) -> None:

@@ -13,6 +13,7 @@ Granularity = Literal["per-channel", "per-tensor"]
 RangeMethod = Literal["minmax", "percentile", "entropy", "mse"]
 BiasCorrection = Literal["none", "empirical", "analytic"]
 Rounding = Literal["nearest", "adaptive"]
+Equalisation = Literal["on", "off", "auto"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class Recipe:
         weights: one scale per output channel, or one per tensor for accelerators without the former.
         ranges: how an activation's range follows from its calibration values.
         percentile: share of the values that the ``percentile`` method keeps, percent.
-        equalisation: even out the weights' ranges across neighbouring layers first.
+        equalisation: even out channels across neighbouring layers first: ``on``, ``off``, or ``auto``: what
+            calibration inputs say is better (see ``equalisation_choice``).
         absorption: move what a channel always has into the biases of its readers.
         bias_correction: give back the mean that rounding takes: ``empirical``, measured on calibration
             inputs, or ``analytic``, from batch norm statistics.
@@ -41,7 +43,7 @@ class Recipe:
     weights: Granularity = "per-channel"
     ranges: RangeMethod = "mse"
     percentile: float = 99.99
-    equalisation: bool = True
+    equalisation: Equalisation = "auto"
     absorption: bool = False
     bias_correction: BiasCorrection = "empirical"
     rounding: Rounding = "adaptive"
@@ -71,13 +73,13 @@ class Recipe:
     @property
     def needs_inputs(self) -> bool:
         """Whether a step looks at calibration inputs."""
-        measured = self.equalisation or self.absorption or self.rounding == "adaptive"
+        measured = self.equalisation != "off" or self.absorption or self.rounding == "adaptive"
         return self.activations != "float" or measured or self.bias_correction == "empirical"
 
     def without_inputs(self) -> Recipe:
         """The steps that need no inputs, for a model whose activations stay float."""
         return replace(
-            self, equalisation=False, absorption=False, rounding="nearest", bias_correction="analytic"
+            self, equalisation="off", absorption=False, rounding="nearest", bias_correction="analytic"
         )
 
     def to_json(self) -> str:
@@ -103,6 +105,9 @@ class Recipe:
             raise InputError(
                 f"unknown field '{unknown[0]}'", where="recipe", hint=f"Known: {', '.join(known)}"
             )
+        if isinstance(data.get("equalisation"), bool):
+            # Recipes of files from before there was a choice.
+            data["equalisation"] = "on" if data["equalisation"] else "off"
         if isinstance(data.get("exempt"), list):
             data["exempt"] = tuple(data["exempt"])
         return cls(**data)

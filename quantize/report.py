@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,27 @@ class QuantizationWarning:
 
 
 @dataclass(frozen=True, slots=True)
+class EqualisationChoice:
+    """What a recipe's equalisation ``auto`` came to.
+
+    Attributes:
+        on, off: SQNR of the outputs with and without equalisation, in a cheap trial on calibration inputs
+            that its ranges had not seen, dB.
+    """
+
+    on: float
+    off: float
+
+    @property
+    def taken(self) -> Literal["on", "off"]:
+        """The better one; without a difference nothing is done."""
+        return "on" if self.on > self.off else "off"
+
+    def __str__(self) -> str:
+        return f"equalisation {self.taken}: {self.on:.2f} dB with it, {self.off:.2f} dB without, on trial"
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Facts about one quantization.
 
@@ -47,8 +69,10 @@ class Report:
         inputs: calibration inputs used.
         ranges: every int8 activation, in graph order.
         warnings: in graph order.
+        equalisation: what was chosen; None if the recipe left no choice.
     """
 
     inputs: int
     ranges: tuple[TensorRange, ...]
     warnings: tuple[QuantizationWarning, ...]
+    equalisation: EqualisationChoice | None = None

@@ -91,7 +91,7 @@ def _free_step(recipe: Recipe, source: str) -> str:
         for step, lacks in (
             ("rounding adaptive", recipe.rounding == "nearest"),
             ("bias_correction empirical", recipe.bias_correction == "none"),
-            ("equalisation true", not recipe.equalisation),
+            ("equalisation auto", recipe.equalisation == "off"),
         )
         if lacks
     ]

@@ -222,7 +222,13 @@ def _render(weights: str, conversions: tuple[Conversion, ...], stages: Stages) -
         rows.append((str(artifact.path), size(artifact.size), artifact.census.arithmetic, verdict))
     found = summarise(conversions[0].warnings)
     timing = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stages.seconds)
+    contract = conversions[0].artifact.contract
+    facts = [
+        ("weights", weights),
+        ("chosen", contract.provenance.choices if contract else ""),
+        ("time", timing),
+    ]
     return Group(
         columns(("file", "size", "arithmetic", "difference (allowed)"), rows),
-        pairs([("weights", weights), ("time", timing), *found, *_budget_rows(conversions[0].budget)]),
+        pairs([*facts, *found, *_budget_rows(conversions[0].budget)]),
     )

@@ -79,6 +79,7 @@ def diagnose(
         "weights": source.provenance.weights,
         "total": _number(found.total),
         "verdict": found.verdict,
+        "equalisation": asdict(found.equalisation) if found.equalisation else None,
         "layers": [_to_data(row) for row in found.layers],
         "plot": None if plot is None else str(plot),
         "seconds": dict(stages.seconds),
@@ -125,11 +126,12 @@ def _render(
     ]
     left = len(found.layers) - len(shown)
     timing = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stages.seconds)
+    chosen = str(found.equalisation or "")
     facts = [("not shown", f"{left} layers that cost less" if left else ""), ("plot", str(plot or ""))]
     return Group(
         Text("signal to quantization noise, dB", style="bold"),
         columns(heads, rows),
-        pairs([*facts, ("time", timing), ("verdict", found.verdict)]),
+        pairs([*facts, ("time", timing), ("chosen", chosen), ("verdict", found.verdict)]),
     )
 
 

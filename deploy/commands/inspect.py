@@ -108,6 +108,7 @@ def _contract_rows(contract: Contract | None) -> list[tuple[str, str]]:
     rows += [("licence", made.licence), ("tools", ", ".join(f"{name} {text}" for name, text in made.tools))]
     if made.recipe:
         rows += [("calibration", made.calibration or "none"), ("recipe", _recipe(made.recipe))]
+        rows += [("chosen", made.choices)] if made.choices else []
     if rule:
         resize = f"short side to {rule.resize_to}, " if rule.resize == "short-side" else "stretch, "
         rows += [

@@ -22,7 +22,7 @@ from mobiledeploy.runtimes.formats import FORMATS, read_artifact
 from mobiledeploy.runtimes.quantization import Quantization, QuantizedOp, read_quantization
 from mobiledeploy.source import SourceModel
 
-QUICK = Recipe(equalisation=False, bias_correction="none", rounding="nearest")
+QUICK = Recipe(equalisation="off", bias_correction="none", rounding="nearest")
 KINDS = [
     *("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D"),
     *("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D", "ADD"),

@@ -133,7 +133,7 @@ def test_a_layer_with_real_weights_between_integers_stays_float(tmp_path: Path) 
     net[2].weight.data[0] *= 1000
     images = [torch.randn(1, 3, 12, 12) for _ in range(20)]
     source = SourceModel(net, (images[0],))
-    recipe = Recipe(exempt=("2",), equalisation=False)
+    recipe = Recipe(exempt=("2",), equalisation="off")
     program = quantize(export(source), [(image,) for image in images], recipe).program
     path = tmp_path / "net.tflite"
     write("tflite", program, describe(source, program, "tflite"), "int8", path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,12 @@ from mobiledeploy.contract import Preprocessing
 from mobiledeploy.deploy.budget import Drop
 from mobiledeploy.deploy.conversion import convert_all
 from mobiledeploy.errors import InputError, VerificationError
-from mobiledeploy.quantize import Recipe
+from mobiledeploy.quantize import EqualisationChoice, Recipe
 from mobiledeploy.source import SourceModel
 
 # One scale per tensor and no help: a single large channel leaves the others nothing.
 PLAIN = Recipe(
-    weights="per-tensor", ranges="minmax", equalisation=False, bias_correction="none", rounding="nearest"
+    weights="per-tensor", ranges="minmax", equalisation="off", bias_correction="none", rounding="nearest"
 )
 
 
@@ -45,14 +46,16 @@ def source() -> SourceModel:
     return SourceModel(net, (torch.zeros(1, 3, 32, 32),), "image-classification", rule)
 
 
-def convert(source: SourceModel, photos: Path, output: Path, drop: Drop | None):  # type: ignore[no-untyped-def]
+def convert(  # type: ignore[no-untyped-def]
+    source: SourceModel, photos: Path, output: Path, drop: Drop | None, recipe: Recipe = PLAIN
+):
     return convert_all(
         source,
         ("tflite",),
         name="net",
         precision="int8",
         calibration=photos,
-        recipe=PLAIN,
+        recipe=recipe,
         drop=drop,
         output=output,
         verify=False,
@@ -78,6 +81,22 @@ def test_only_the_layers_that_cost_stay_float(source: SourceModel, photos: Path,
     assert tuple(json.loads(contract.provenance.recipe)["exempt"]) == budget.chosen.exempt
     floats = [op for op in conversion.artifact.contents.ops if op.mult_adds and op.weights == "float32"]
     assert len(floats) == len(budget.chosen.exempt)
+
+
+def test_what_is_tried_is_tried_once(
+    source: SourceModel, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [EqualisationChoice(on=1.0, off=2.0)]
+    monkeypatch.setattr("mobiledeploy.quantize.pipeline.choose_equalisation", lambda *_: found.pop())
+    recipe = replace(PLAIN, equalisation="auto")
+    conversion = convert(source, photos, tmp_path / "out", Drop(5.0), recipe)
+    assert conversion.budget is not None
+    assert len(conversion.budget.trials) > 1
+    contract = conversion.artifact.contract
+    assert contract is not None
+    made = contract.provenance
+    assert json.loads(made.recipe)["equalisation"] == "off"
+    assert made.choices == "equalisation off: 1.00 dB with it, 2.00 dB without, on trial"
 
 
 def test_labelled_images_count_against_their_labels(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,8 @@ def files(
         ('{"range": "mse"}', "unknown field 'range'"),
         ('{"ranges": "medium"}', "minmax or percentile or entropy or mse"),
         ('{"percentile": 20}', "above 50, up to 100"),
-        ('{"equalisation": 1}', "true or false"),
+        ('{"equalisation": 1}', "on or off or auto"),
+        ('{"absorption": 1}', "true or false"),
         ('{"exempt": ["no.such.layer"]}', "no layer is called 'no.such.layer'"),
         ('{"activations": "int16"}', "it is for int16 activations"),
     ],
@@ -137,7 +139,10 @@ def test_the_recipe_of_a_file_is_in_the_file(source: SourceModel, photos: Path) 
     for conversion in files(source, "int8", photos, recipe=recipe, targets=TARGETS):
         contract = conversion.artifact.contract
         assert contract is not None
-        assert Recipe.from_json(contract.provenance.recipe) == recipe
+        written = Recipe.from_json(contract.provenance.recipe)
+        assert written.equalisation in ("on", "off")
+        assert replace(written, equalisation="auto") == recipe
+        assert contract.provenance.choices.startswith(f"equalisation {written.equalisation}: ")
 
 
 def test_a_float_output_and_an_output_of_codes_do_not_go_together(source: SourceModel, photos: Path) -> None:

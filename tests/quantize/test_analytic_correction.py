@@ -14,7 +14,7 @@ from mobiledeploy.quantize import Recipe, quantize
 from mobiledeploy.quantize.analytic_correction import correct_biases_analytically
 from mobiledeploy.quantize.graph import layers, parameter
 
-PLAIN = Recipe(ranges="minmax", rounding="nearest", equalisation=False, bias_correction="none")
+PLAIN = Recipe(ranges="minmax", rounding="nearest", equalisation="off", bias_correction="none")
 IMAGES = [
     (torch.randn(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(index)),) for index in range(8)
 ]

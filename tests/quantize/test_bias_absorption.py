@@ -173,7 +173,7 @@ def test_a_channel_far_from_zero_is_rounded_more_finely() -> None:
 
     def ratio(absorption: bool) -> float:
         recipe = Recipe(
-            ranges="minmax", equalisation=False, absorption=absorption, rounding="nearest", float_output=True
+            ranges="minmax", equalisation="off", absorption=absorption, rounding="nearest", float_output=True
         )
         module = quantize(program, IMAGES, recipe).program.module()
         with torch.no_grad():

@@ -53,9 +53,9 @@ def test_steps_that_look_at_inputs_ask_for_them(small: nn.Module) -> None:
     assert not WEIGHTS_ONLY.needs_inputs
     for recipe in (
         Recipe(activations="float"),
-        Recipe(activations="float", equalisation=False, rounding="nearest"),
-        Recipe(activations="float", equalisation=False, bias_correction="none"),
-        Recipe(activations="int16", equalisation=False, rounding="nearest", bias_correction="none"),
+        Recipe(activations="float", equalisation="off", rounding="nearest"),
+        Recipe(activations="float", equalisation="off", bias_correction="none"),
+        Recipe(activations="int16", equalisation="off", rounding="nearest", bias_correction="none"),
     ):
         assert recipe.needs_inputs
         with pytest.raises(InputError, match="no calibration inputs"):
@@ -72,8 +72,8 @@ def test_adaptive_rounding_of_weights_alone_is_nearer_than_the_nearest(small: nn
         with torch.no_grad():
             return sqnr([small(*x) for x in IMAGES], [module(*x) for x in IMAGES])
 
-    nearest = Recipe(activations="float", rounding="nearest", bias_correction="none", equalisation=False)
-    assert ratio(Recipe(activations="float", equalisation=False)) > ratio(nearest) + 2
+    nearest = Recipe(activations="float", rounding="nearest", bias_correction="none", equalisation="off")
+    assert ratio(Recipe(activations="float", equalisation="off")) > ratio(nearest) + 2
 
 
 def test_an_exempt_layer_keeps_its_reals(small: nn.Module) -> None:

@@ -17,7 +17,7 @@ from mobiledeploy.quantize import Recipe, quantize
 from mobiledeploy.source import SourceModel
 
 PLAIN = Recipe(
-    ranges="minmax", rounding="nearest", equalisation=False, bias_correction="none", float_output=True
+    ranges="minmax", rounding="nearest", equalisation="off", bias_correction="none", float_output=True
 )
 
 

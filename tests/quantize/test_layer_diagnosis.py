@@ -20,7 +20,7 @@ from mobiledeploy.quantize.verdict import verdict
 
 Inputs = tuple[torch.Tensor, ...]
 Export = Callable[..., ExportedProgram]
-PLAIN = Recipe(ranges="minmax", rounding="nearest", equalisation=False, bias_correction="none")
+PLAIN = Recipe(ranges="minmax", rounding="nearest", equalisation="off", bias_correction="none")
 
 
 def decibel(signal: float | torch.Tensor, noise: float | torch.Tensor) -> float:

@@ -18,7 +18,7 @@ from mobiledeploy.quantize import Recipe, quantize
 
 Inputs = tuple[torch.Tensor, ...]
 Export = Callable[..., ExportedProgram]
-PLAIN = Recipe(ranges="minmax", equalisation=False, bias_correction="none")
+PLAIN = Recipe(ranges="minmax", equalisation="off", bias_correction="none")
 
 
 def nodes(program: ExportedProgram, name: str) -> list[Node]:

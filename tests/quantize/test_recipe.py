@@ -12,6 +12,11 @@ def test_a_recipe_survives_json() -> None:
     assert Recipe.from_json("{}") == Recipe()
 
 
+@pytest.mark.parametrize(("text", "equalisation"), [("true", "on"), ("false", "off"), ('"auto"', "auto")])
+def test_recipes_from_before_equalisation_was_a_choice(text: str, equalisation: str) -> None:
+    assert Recipe.from_json(f'{{"equalisation":{text}}}').equalisation == equalisation
+
+
 @pytest.mark.parametrize(
     ("text", "field"),
     [
@@ -22,6 +27,8 @@ def test_a_recipe_survives_json() -> None:
         ('{"float_output": "no"}', "float_output"),
         ('{"exempt": "features.0"}', "exempt"),
         ('{"equalization": true}', "equalization"),
+        ('{"equalisation": 1}', "equalisation"),
+        ('{"equalisation": "yes"}', "equalisation"),
         ("[]", "object"),
         ("{", "JSON"),
     ],
