@@ -88,8 +88,8 @@ class MeasuredDevice:
 
     reference: str
     setting: Setting | None = None
-    tell: Tell = lambda _: None
-    inconclusive: Callable[[GateReport], NoReturn] = refuse
+    tell: Tell = field(default=lambda _: None, repr=False)
+    inconclusive: Callable[[GateReport], NoReturn] = field(default=refuse, repr=False)
 
     def benchmark(
         self, candidate: Artifact | Path | str, baseline: Artifact | Path | str | None = None

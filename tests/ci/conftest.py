@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from steps import ROOT, Job
+from checkout import ROOT
+from steps import Job
 from tflite_builder import float_dense
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from checkout import ROOT
 
-ROOT = Path(__file__).parents[2]
 EXPRESSION = re.compile(r"\$\{\{\s*([^}]*?)\s*\}\}")
 # GitHub's own for `shell: bash`, and for a workflow's steps without a shell.
 BASH, PLAIN = ("bash", "--noprofile", "--norc", "-eo", "pipefail"), ("bash", "-e")
@@ -25,11 +26,13 @@ class Job:
         project: the checkout.
         runner: for the runner's own files.
         environment: of each step.
+        source: where GitHub has put the action.
     """
 
     project: Path
     runner: Path
     environment: Mapping[str, str]
+    source: Path = ROOT
 
     def script(
         self, text: str, shell: tuple[str, ...] = BASH, environment: Mapping[str, str] | None = None
@@ -53,12 +56,15 @@ class Job:
         named = {name.replace("_", "-"): value for name, value in given.items()}
         assert set(named) <= set(inputs)
         context = {f"inputs.{name}": value for name, value in {**inputs, **named}.items()}
-        context["github.action_path"] = str(ROOT)
+        context["github.action_path"] = str(self.source)
         for step in action["runs"]["steps"]:
             assert step["shell"] == "bash"
             output = self.runner / "output"
             output.write_text("")
             more = {name: expand(text, context) for name, text in step["env"].items()}
+            added = self.runner / "path"
+            folders = added.read_text().splitlines() if added.exists() else []
+            more["PATH"] = os.pathsep.join([*reversed(folders), self.environment["PATH"]])
             done = self.script(step["run"], BASH, {**more, **self._github(), "GITHUB_OUTPUT": str(output)})
             for line in output.read_text().splitlines():
                 name, _, value = line.partition("=")

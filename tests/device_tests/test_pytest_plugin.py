@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from contextlib import chdir
@@ -11,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from checkout import ROOT, copy_checkout
 from scripted_gate import Script
 
 from mobiledeploy.device_tests.checks import (
@@ -24,7 +24,6 @@ from mobiledeploy.device_tests.checks import (
 from mobiledeploy.errors import InputError
 
 pytest_plugins = ["pytester"]
-ROOT = Path(__file__).parents[2]
 PLUGIN = "mobiledeploy.device_tests.pytest_plugin"
 HEAD = """
 import pytest
@@ -311,17 +310,7 @@ def test_the_example_runs_on_this_machine(v1_files: dict[str, Path], tmp_path: P
 @pytest.mark.timeout(600)
 def test_an_installed_package_brings_the_plugin(tmp_path: Path) -> None:
     """Built and installed as users do, without what it depends on: that is here."""
-    source = tmp_path / "source"
-    names = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split("\0")
-    for name in filter(None, names):
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, source / name, follow_symlinks=False)
+    source = copy_checkout(tmp_path / "source")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(tmp_path / "site")]
     subprocess.run([*pip, str(source)], check=True, capture_output=True)
     (tmp_path / "test_it.py").write_text("def test_it(device):\n    assert device.reference == 'local'\n")
