@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -67,8 +67,13 @@ def _take_values(config: pytest.Config, args: Sequence[str]) -> None:
             )
     folders = config.known_args_namespace.file_or_dir
     for value in parser.parse_known_args(list(args))[0].values:
-        with suppress(ValueError):
+        if value in folders and not _holds_tests(Path(value.partition("::")[0])):
             folders.remove(value)
+
+
+def _holds_tests(path: Path) -> bool:
+    """A project's own option of the name may be a flag, with its tests behind it."""
+    return path.suffix == ".py" or (path.is_dir() and path.suffix != ".mlpackage")
 
 
 def _destination(name: str) -> str:

@@ -23,6 +23,7 @@ import pytest
 from mobiledeploy.device_tests.checks import Figure, Latency, Limit, MeasuredDevice, describe, properties
 from mobiledeploy.device_tests.errors import DeviceError
 from mobiledeploy.device_tests.pytest_options import OPTIONS, option, pytest_load_initial_conftests
+from mobiledeploy.errors import OutputError
 
 if TYPE_CHECKING:
     from mobiledeploy.device_tests.gate import GateReport, Setting
@@ -123,9 +124,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if call.when == "call":
         gates = item.stash.get(_REPORTS, [])
+        told = [text for found in gates for text in _told_github(found)]
         setattr(report, _LINES, [describe(found) for found in gates])
-        setattr(report, _ANNOTATIONS, [text for found in gates for text in _told_github(found)])
-        if call.excinfo and call.excinfo.errisinstance(DeviceError):
+        setattr(report, _ANNOTATIONS, told)
+        if report.failed and call.excinfo and call.excinfo.errisinstance(DeviceError):
             # To pytest, and to all who read its reports, errors are what happens around a test.
             report.when = "setup"
     return report
@@ -150,7 +152,11 @@ def _told_github(report: GateReport) -> list[str]:
 
     if not in_actions(os.environ):
         return []
-    append_summary(report, os.environ)
+    try:
+        append_summary(report, os.environ)
+    except OutputError as error:
+        # A session that has measured does not end for this.
+        return [render(report), f"{error}\n"]
     return [render(report)]
 
 

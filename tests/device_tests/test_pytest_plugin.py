@@ -210,6 +210,17 @@ def test_a_project_keeps_its_own_options_and_fixtures(
     session(project, "--help").stdout.fnmatch_lines(["*--mobiledeploy-device*REF*"])
 
 
+def test_a_flag_of_a_project_takes_no_folder(project: pytest.Pytester) -> None:
+    project.mkdir("tests")
+    (project.path / "tests" / "conftest.py").write_text(
+        "def pytest_addoption(parser):\n    parser.addoption('--baseline', action='store_true')\n"
+    )
+    (project.path / "tests" / "test_theirs.py").write_text(
+        "def test_theirs(request):\n    assert request.config.getoption('--baseline') is True\n"
+    )
+    session(project, "--baseline", "tests").assert_outcomes(passed=1)
+
+
 def test_in_github_actions(
     project: pytest.Pytester, script: Script, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
