@@ -23,7 +23,7 @@ import pytest
 from mobiledeploy.device_tests.checks import Figure, Latency, Limit, MeasuredDevice, describe, properties
 from mobiledeploy.device_tests.errors import DeviceError
 from mobiledeploy.device_tests.pytest_options import OPTIONS, option, pytest_load_initial_conftests
-from mobiledeploy.errors import OutputError
+from mobiledeploy.errors import EnvironmentProblem, OutputError
 
 if TYPE_CHECKING:
     from mobiledeploy.device_tests.gate import GateReport, Setting
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["pytest_load_initial_conftests"]
 
+# Of the device and of this machine: not of the file in question.
+_TROUBLE = (DeviceError, EnvironmentProblem)
 _REPORTS = pytest.StashKey[list["GateReport"]]()
 # Of pytest's own reports, which travel between processes as plain data.
 _LINES, _ANNOTATIONS = "mobiledeploy_lines", "mobiledeploy_annotations"
@@ -127,7 +129,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         told = [text for found in gates for text in _told_github(found)]
         setattr(report, _LINES, [describe(found) for found in gates])
         setattr(report, _ANNOTATIONS, told)
-        if report.failed and call.excinfo and call.excinfo.errisinstance(DeviceError):
+        if report.failed and call.excinfo and call.excinfo.errisinstance(_TROUBLE):
             # To pytest, and to all who read its reports, errors are what happens around a test.
             report.when = "setup"
     return report

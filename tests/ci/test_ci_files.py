@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+import yaml
 from checkout import ROOT, copy_checkout
 from steps import BASH, EXPRESSION, PLAIN, Job, expand, load
 
@@ -42,6 +43,14 @@ def test_every_gate_is_an_input_and_no_input_is_text_of_a_script() -> None:
     assert {f"inputs.{name}" for name in action["inputs"]} == used - {"github.action_path"}
 
 
+def test_the_documented_step_is_one() -> None:
+    (text,) = re.findall("```yaml\n(.*?)```", (ROOT / "docs" / "gate.md").read_text(), re.DOTALL)
+    (step,) = yaml.safe_load(text)
+    assert step["with"]["max-regression"] == "3%"
+    assert set(step["with"]) <= set(load(ACTION)["inputs"])
+
+
+@pytest.mark.slow
 def test_action_passes(job: Job) -> None:
     done, outputs = job.action(
         candidate=NEW, max_size="5kB", min_delegated="", baseline=OLD, max_top1_drop="0.5", images="."
@@ -143,10 +152,8 @@ def limits(job: Job, text: str) -> None:
     (job.project / "deploy.toml").write_text(f"[gates]\n{text}\n")
 
 
-@pytest.mark.parametrize(
-    "shell",
-    [pytest.param(BASH, id="bash"), pytest.param(("sh", "-e"), id="sh", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("shell", [BASH, ("sh", "-e")], ids=["bash", "sh"])
 def test_gitlab_template(job: Job, shell: tuple[str, ...]) -> None:
     template = load(GITLAB)[".mobiledeploy-gate"]
     script = "\n".join([*template["before_script"], *template["script"]])

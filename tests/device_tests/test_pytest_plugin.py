@@ -21,7 +21,8 @@ from mobiledeploy.device_tests.checks import (
     percent,
     us,
 )
-from mobiledeploy.errors import InputError
+from mobiledeploy.device_tests.gate import measuring
+from mobiledeploy.errors import EnvironmentProblem, InputError
 
 pytest_plugins = ["pytester"]
 PLUGIN = "mobiledeploy.device_tests.pytest_plugin"
@@ -138,8 +139,22 @@ def test_a_device_in_trouble_is_an_error(project: pytest.Pytester, programs: Scr
     assert suite.find("testcase/error") is not None
 
 
-def test_several_limits_in_one_session(project: pytest.Pytester, programs: Script, files: Files) -> None:
-    state = programs()
+def test_what_this_machine_lacks_is_an_error(
+    project: pytest.Pytester, script: Script, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script()
+
+    def equip(*arguments: object, **options: object) -> None:
+        raise EnvironmentProblem("no compiler is here", hint="Install mobiledeploy[runner]")
+
+    monkeypatch.setattr(measuring, "equip", equip)
+    done = go(project, files, QUICK.format(limit=1.5))
+    done.assert_outcomes(errors=1)
+    done.stdout.fnmatch_lines(["*no compiler is here. Install*"])
+
+
+def test_several_limits_in_one_session(project: pytest.Pytester, script: Script, files: Files) -> None:
+    state = script()
     test = """
 def test_all(device, artifact):
     assert device.gate(artifact, max_median="3ms", max_p90="3ms", max_size="5kB", min_delegated="75%")
@@ -235,6 +250,7 @@ def test_in_github_actions(
     assert "Gate: fail" in (project.path / "summary.md").read_text()
 
 
+@pytest.mark.slow
 def test_in_several_processes(
     project: pytest.Pytester, script: Script, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
