@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mobiledeploy.deploy.commands.gate_reports import parse_wanted, tell_github, write_reports
 from mobiledeploy.deploy.commands.options import (
     EngineLibraryOption,
     HistoryOption,
@@ -125,6 +126,14 @@ def gate(
     history: HistoryOption = None,
     scheduler: SchedulerOption = None,
     wait: WaitOption = 600.0,
+    reports: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--report",
+            metavar="KIND=FILE",
+            help="junit, markdown, openmetrics or github; several times for several files.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> Outcome:
     """Decide whether a candidate keeps its limits: exit code 0 pass, 9 fail, 10 inconclusive, 8 trouble."""
@@ -150,6 +159,7 @@ def gate(
         time_limit, threads, affinity, governor, max_temperature, count, runner, engine_library
     )
     gates = _gates(options, config)
+    wanted = parse_wanted(reports or ())
     artifact = read_artifact(candidate)
     with _opened(history, needed=bool(baseline and baseline.startswith(STORED))) as opened:
         other = _baseline(baseline, opened)
@@ -194,6 +204,8 @@ def gate(
                 announce=announce,
             )
     ids, unstored = store(report.runs, history, label) if store_runs else ([], "")
+    write_reports(report, wanted)
+    tell_github(report)
     data = {**report.to_dict(), "history": {"ids": ids, "problem": unstored}}
     return Outcome(data, lambda: _render(report, unstored), as_json, _CODES[report.outcome])
 
@@ -370,29 +382,20 @@ def _render(report: GateReport, unstored: str) -> RenderableType:
     from rich.console import Group
 
     from mobiledeploy.deploy.commands.tables import columns, pairs
+    from mobiledeploy.device_tests.gate.formats.words import found, interval, limit, title
 
-    rows = [(item.name, item.outcome.upper(), *_figures(item)) for item in report.gates]
+    rows = [
+        (item.name, item.outcome.upper(), limit(item), found(item), interval(item)) for item in report.gates
+    ]
     table = columns(("gate", "outcome", "limit", "found", "interval"), rows)
     reasons = [(item.name, item.reason) for item in report.gates]
     sessions = [
         (f"session {number}", f"{item.pairs} pairs, {item.seconds:.0f} s{_work(item.other_work)}")
         for number, item in enumerate(report.sessions, 1)
     ]
-    against = f" against {report.baseline.name}" if report.baseline else ""
-    head = f"{report.candidate.name}{against} on {report.device}: {report.outcome.upper()}"
+    head = f"{title(report)}: {report.outcome.upper()}"
     notes = [("beware", note) for note in report.notes] + [("trouble", what) for what in report.trouble]
     return Group(head, "", table, "", pairs([*reasons, *sessions, *notes, ("not stored", unstored)]))
-
-
-def _figures(item: Any) -> tuple[str, str, str]:
-    from mobiledeploy.device_tests.gate.limits import show
-
-    def shown(value: float | None) -> str:
-        return "-" if value is None else show(value, item.unit)
-
-    exact = item.low is None or item.low == item.high
-    between = "-" if exact else f"{shown(item.low)} to {shown(item.high)}"
-    return shown(item.limit), shown(item.value), between
 
 
 def _work(cores: float | None) -> str:

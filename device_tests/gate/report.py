@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from mobiledeploy.device_tests.conditions import Conditions
 from mobiledeploy.device_tests.gate.decision import Verdict
+from mobiledeploy.device_tests.gate.limits import Unit
 from mobiledeploy.device_tests.latency_run import LatencyRun, ModelFile
 
 SCHEMA_VERSION = 1
@@ -35,7 +36,7 @@ class GateResult:
     """
 
     name: str
-    unit: str
+    unit: Unit
     outcome: Outcome
     limit: float
     limit_source: str

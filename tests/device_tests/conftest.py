@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from lab.machine import Machine, adb_programs, free_port, missing
 from postgres_server import MAKE_POSTGRES, Server, find_programs
+from scripted_gate import files, programs, script
+
+__all__ = ["files", "programs", "script"]
 
 MAKE_LAB = "make lab"
 
