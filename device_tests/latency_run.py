@@ -108,6 +108,7 @@ class LatencyRun:
         clock: of the samples; ``EMULATED_CLOCK`` where the device said that its clock counts instructions.
         before, after: how the device was; ``after`` is None if it was lost.
         launches: in order.
+        planned: launches that there should have been.
         ops: time of each operator, from a launch of its own that gives no samples.
         controlled: what was set for the measurement and put back, like ``governor performance``.
         uncontrolled: what could not be set or seen, and why.
@@ -127,6 +128,7 @@ class LatencyRun:
     before: Conditions
     after: Conditions | None
     launches: tuple[Launch, ...]
+    planned: int
     ops: tuple[OpTime, ...]
     controlled: tuple[str, ...]
     uncontrolled: tuple[Unread, ...]
@@ -136,8 +138,8 @@ class LatencyRun:
 
     @property
     def complete(self) -> bool:
-        """Every launch came to its end."""
-        return bool(self.launches) and all(launch.complete for launch in self.launches)
+        """Every launch was made and came to its end."""
+        return len(self.launches) >= self.planned and all(launch.complete for launch in self.launches)
 
     @property
     def summary(self) -> Summary:

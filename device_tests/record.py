@@ -59,6 +59,7 @@ def record(
         before=before,
         after=after,
         launches=tuple(item.launch for item in launched),
+        planned=plan.launches,
         ops=tuple(ops),
         controlled=tuple(_controlled(plan, launched)),
         uncontrolled=tuple(_uncontrolled(plan, launched, before, after)),
