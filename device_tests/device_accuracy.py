@@ -192,11 +192,11 @@ class _Evaluation:
                 self._session.resume(RECONNECT_TIMEOUT)
                 # A device that was restarted has lost what was in its temporary folders.
                 self._equipment = self._equip()
-                inputs = replace(inputs, remote=None)
 
     def _attempt(self, inputs: InputChunk) -> Chunk:
         session, equipment = self._session, self._equipment
-        packed = inputs.remote or session.place(inputs.file)
+        # Sent ahead, as a rule; but the device may have been restarted since.
+        packed = session.place(inputs.file)
         outputs = posixpath.join(session.folder, "outputs")
         request = Request(
             equipment.engine,

@@ -37,13 +37,11 @@ class InputChunk:
     Attributes:
         images: of the chunk.
         file: their inputs on this host.
-        remote: the same on the device; None: not there.
         host: outputs of this host for each; empty: nothing is compared.
     """
 
     images: Sequence[LabelledImage]
     file: Path
-    remote: str | None
     host: Sequence[Sequence[np.ndarray]]
 
 
@@ -56,7 +54,7 @@ class InputChunks:
         workers: threads that make inputs.
         hosts: open sessions of this host, one per worker; empty: nothing is compared.
         free_bytes: of the device; None: unknown.
-        send: puts a file on the device and returns its place.
+        send: puts a file on the device.
         seconds_an_image: of the device; set as soon as it is known, 0 before.
     """
 
@@ -64,7 +62,7 @@ class InputChunks:
     workers: int
     hosts: Sequence[Session]
     free_bytes: int | None
-    send: Callable[[Path], str]
+    send: Callable[[Path], object]
     seconds_an_image: float = 0.0
 
     def make(self, images: Sequence[LabelledImage], folder: Path) -> Iterator[InputChunk]:
@@ -120,11 +118,10 @@ class InputChunks:
             for batch, outputs in in_order(prepare, images, self.workers):
                 stream.write(batch.tobytes())
                 host.append(outputs)
-        remote = None
         # What is wrong with the device shows where it is used; here it is only sent ahead.
         with suppress(DeviceError):
-            remote = self.send(file)
-        return InputChunk(images, file, remote, host if self.hosts else ())
+            self.send(file)
+        return InputChunk(images, file, host if self.hosts else ())
 
 
 def _bytes(spec: TensorSpec) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +19,10 @@ from mobiledeploy.runtimes.runner.lines import read_report
 from mobiledeploy.runtimes.runner.report import Report
 
 LAUNCH_TIMEOUT = 300.0
+_SHA256 = "{ sha256sum 2>/dev/null || shasum -a 256 2>/dev/null || openssl dgst -sha256 -r; }"
 # $1 session's folder, $2 governor or nothing, then the runner.  The old governors stand in a file
-# before the first is changed: should this shell be killed, whoever comes next puts them back.
+# before the first is changed: should this shell be killed, whoever comes next puts them back.  What
+# was started and what it said are digested there: adb has no checksum of its own.
 _AROUND = f"""{PUT_BACK}
 folder=$1 governor=$2
 shift 2
@@ -50,11 +54,15 @@ power() {{
     done
 }}
 power
-"$@"
-code=$?
+printf '\\n{{"event":"begin"}}\\n'
+{{ "$@"; echo $? >"$folder/code"; }} | tee "$folder/said"
+read -r code <"$folder/code"
+sum=$({{ printf '%s\\n' "$*"; cat "$folder/said"; }} | {_SHA256})
+printf '\\n{{"event":"said","sha256":"%s"}}\\n' "${{sum%% *}}"
 power
-exit $code
+exit ${{code:-1}}
 """
+_SAID = re.compile(r'^{"event":"begin"}\n(.*)\n{"event":"said","sha256":"(\w*)"}$', re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,7 @@ def launch(
         timeout: seconds.
 
     Raises:
-        DeviceError: the runner gave up or ended without saying so.
+        DeviceError: the runner gave up or ended without saying so, or something was damaged.
     """
     started = utc_now()
     error: InterruptedRun | None = None
@@ -111,11 +119,30 @@ def launch(
         report = read_report(stdout)
     except InputError as damaged:
         raise DeviceError(damaged.what, where=session.transport.name, hint=damaged.hint) from damaged
-    if error is None and (report.failure or not report.ended or code):
-        raise _failure(session.transport.name, report, stderr, code)
+    if error is None:
+        if report.failure or not report.ended or code:
+            raise _failure(session.transport.name, report, stderr, code)
+        _check_way(session.transport.name, argv, stdout)
+        session.check(argv)
     asides = _asides(stdout)
     energy = spent(item for item in asides if item["event"] == "power")
     return Launched(report, _record(report, order, started, energy), _governor(asides), error)
+
+
+def _check_way(device: str, argv: Sequence[str], stdout: str) -> None:
+    """What was asked arrived there, and what was said here, as it was.
+
+    Raises:
+        DeviceError: it did not.
+    """
+    found = _SAID.search(stdout)
+    meant = f"{' '.join(argv)}\n{found[1] if found else ''}".encode(errors="surrogateescape")
+    if found is None or found[2] != hashlib.sha256(meant).hexdigest():
+        raise DeviceError(
+            "what was asked or said was damaged on its way",
+            where=device,
+            hint="The connection is bad, or something else prints there: try again, with another cable",
+        )
 
 
 def _record(report: Report, order: int, started: str, energy: int | None) -> Launch:

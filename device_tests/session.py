@@ -18,20 +18,26 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from mobiledeploy.device_tests.conditions import utc_now
 from mobiledeploy.device_tests.copying import measure
-from mobiledeploy.device_tests.errors import DeviceBusyError, DeviceError, one_line
+from mobiledeploy.device_tests.errors import DeviceBusyError, DeviceError, DeviceLost, one_line
 from mobiledeploy.device_tests.folder import work_folder
 from mobiledeploy.device_tests.references import Device
 from mobiledeploy.device_tests.transport import COPY_TIMEOUT, RUN_TIMEOUT, Completed, Transport
 
 # Longer than any launch may take.
 STALE_MINUTES = 30
+# A device that was lost may be back by the end; there is nothing more to be had from it.
+LEAVE_TIMEOUT = 10.0
 # Set for what a session starts, so that it can be ended when the session is gone.
 VARIABLE = "MOBILEDEPLOY_SESSION"
 KEPT_FILES = 8
+# Of its sha256, in the name of a file.
+DIGITS = 24
+_PLACED = re.compile(rf"(store|session)/[0-9a-f]{{{DIGITS}}}(\.\w+)?")
 TAKEN = 75
 # Restores governors that ``launch.py`` had saved, in the folder $1.
 PUT_BACK = """
@@ -62,7 +68,7 @@ beat=$1/session/beat
 [ -n "$(find "$beat" -prune -mmin +{STALE_MINUTES} 2>/dev/null)" ] && echo old
 exit {TAKEN}
 """
-# $1 work folder, $2 token of the session that ends, $3 "same boot" or nothing.
+# $1 work folder, $2 token of the session that ends, $3 "same boot" or nothing, $4 "keep" or nothing.
 _EVICT = f"""{PUT_BACK}
 if [ -n "$3" ]; then
     for file in $(grep -l "{VARIABLE}=$2" /proc/[0-9]*/environ 2>/dev/null); do
@@ -71,17 +77,20 @@ if [ -n "$3" ]; then
     done
     put_back "$1/session"
 fi
-rm -rf "$1/session"
+[ -n "$4" ] || rm -rf "$1/session"
 """
 # $1 work folder, $2 owner: of somebody else's nothing is touched.
 _LEAVE = f"""{PUT_BACK}
 [ "$(cat "$1/session/owner" 2>/dev/null)" = "$2" ] || exit 0
 put_back "$1/session"
-rm -rf "$1/session"
+rm -rf "$1/session" "$1"/store/.mobiledeploy-*.part
 ls -t "$1/store" | tail -n +{KEPT_FILES + 1} | while read -r name; do rm -f "$1/store/$name"; done
 """
 # $1 session's folder, $2 its token, then the program.
 _RUN = f'[ -d "$1" ] && : >"$1/beat"; export {VARIABLE}="$2"; shift 2; exec "$@"'
+_SHA256 = "{ sha256sum || shasum -a 256 || openssl dgst -sha256 -r; } 2>/dev/null"
+# $@: files -> the sha256 of each, or an empty line.
+_DIGESTS = f'for file in "$@"; do sum=$({_SHA256} <"$file"); echo "${{sum%% *}}"; done'
 # $1 a file, $2 its sha256.
 _HAS = """
 [ -f "$1" ] || exit 1
@@ -152,7 +161,7 @@ class Session:
         Raises:
             DeviceError: there is no space, or it cannot be written.
         """
-        name = f"{measure(local).sha256[:24]}{_suffix(local)}"
+        name = f"{measure(local).sha256[:DIGITS]}{_suffix(local)}"
         return self._send(local, posixpath.join(self.work, "store" if keep else "session", name), mode)
 
     def place_tree(self, local: Path, name: str) -> str:
@@ -175,6 +184,24 @@ class Session:
             self._send(file, remote, 0o600)
         return root
 
+    def check(self, words: Sequence[str]) -> None:
+        """What ``place`` had put among these words is still what it was.
+
+        Raises:
+            DeviceError: a file there has changed or is gone.
+        """
+        files = [word for word in words if _PLACED.fullmatch(word.removeprefix(f"{self.work}/"))]
+        if not files:
+            return
+        done = self.run(["sh", "-c", _DIGESTS, "sh", *files], COPY_TIMEOUT)
+        for file, found in zip_longest(files, done.stdout.splitlines(), fillvalue=""):
+            if not found.startswith(posixpath.basename(file)[:DIGITS]):
+                raise DeviceError(
+                    "a file on the device was changed while it was in use",
+                    where=f"{self.transport.name}: {file}",
+                    hint="See what else works in that folder, or check its storage; then try again",
+                )
+
     def _send(self, local: Path, remote: str, mode: int) -> str:
         done = self.transport.run(["sh", "-c", _HAS, "sh", remote, measure(local).sha256], COPY_TIMEOUT)
         if done.exit_code:
@@ -184,11 +211,14 @@ class Session:
     def resume(self, timeout: float) -> None:
         """After ``DeviceLost``: reach the device again and have the folder again, empty if it restarted.
 
+        What this session had begun there is ended: a runner does not notice that nobody listens.
+
         Raises:
             DeviceError: it is not back in time, or another host has taken it.
         """
         self.transport.reconnect(timeout)
         _enter(self.transport, self.work, self.owner)
+        _evict(self.transport, self.work, self.owner.token, same_boot=True, keep=True)
 
 
 @contextmanager
@@ -205,13 +235,13 @@ def open_session(device: Device, purpose: str) -> Iterator[Session]:
     """
     work = work_folder(device.transport, device.folder)
     owner = Holder(_user(), socket.gethostname(), os.getpid(), utc_now(), purpose, secrets.token_hex(8))
-    _enter(device.transport, work, owner)
     try:
+        _enter(device.transport, work, owner)
         yield Session(device, work, owner)
     finally:
-        # A lost device keeps the folder; the next session clears it.
+        # A device that stays lost keeps the folder; the next session clears it.
         with contextlib.suppress(DeviceError):
-            device.transport.run(["sh", "-c", _LEAVE, "sh", work, owner.line], RUN_TIMEOUT)
+            _leave(device.transport, work, owner)
 
 
 def _enter(transport: Transport, work: str, owner: Holder) -> None:
@@ -236,7 +266,21 @@ def _enter(transport: Transport, work: str, owner: Holder) -> None:
                 hint=f"Wait until that is done; it is taken over {STALE_MINUTES} minutes after its last sign",
             )
         token = holder.token if holder else "unknown"
-        transport.run(["sh", "-c", _EVICT, "sh", work, token, "same boot" if same_boot else ""], RUN_TIMEOUT)
+        _evict(transport, work, token, same_boot=same_boot)
+
+
+def _evict(transport: Transport, work: str, token: str, *, same_boot: bool, keep: bool = False) -> None:
+    signs = ["same boot" if same_boot else "", "keep" if keep else ""]
+    transport.run(["sh", "-c", _EVICT, "sh", work, token, *signs], RUN_TIMEOUT)
+
+
+def _leave(transport: Transport, work: str, owner: Holder) -> None:
+    argv = ["sh", "-c", _LEAVE, "sh", work, owner.line]
+    try:
+        transport.run(argv, RUN_TIMEOUT)
+    except DeviceLost:
+        transport.reconnect(LEAVE_TIMEOUT)
+        transport.run(argv, RUN_TIMEOUT)
 
 
 def _suffix(path: Path) -> str:
