@@ -9,7 +9,7 @@ DEMO := build/demo
 PYTEST_ARGS ?=
 IN_PARALLEL := -n auto --dist worksteal
 
-.PHONY: setup lab demo test test-all lint ruff format-check format types imports check bench clean
+.PHONY: setup lab postgres demo test test-all lint ruff format-check format types imports check bench clean
 
 setup: $(READY)
 
@@ -28,6 +28,11 @@ lab: $(LAB)/rootfs.zst
 
 $(LAB)/rootfs.zst: tests/device_tests/lab/provision.sh $(wildcard tests/device_tests/lab/guest/*)
 	tests/device_tests/lab/provision.sh $(LAB)
+
+# The server programs of the tests marked `postgres`: needs root, on Debian or Ubuntu.
+postgres:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
+		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql; }
 
 demo: $(READY)
 	$(BIN)/mobiledeploy convert --target tflite --target onnx --target coreml -o $(DEMO)

@@ -114,9 +114,8 @@ class _Rewrite:
     def _add(self, kind: str, inputs: list[str], output: str, node: onnx.NodeProto) -> None:
         from onnx import TensorProto, helper
 
-        module = node.name.rpartition("/")[0]
-        name = f"{module}/{kind}" if kind != "Mul" else f"{module}/{kind}_{output.rpartition('_')[2]}"
-        made = helper.make_node(kind, inputs, [output], name=self._free(name.lstrip("/")))
+        name = f"{node.name.rpartition('/')[0]}/{kind}".lstrip("/")
+        made = helper.make_node(kind, inputs, [output], name=self._free(name))
         if kind == "Cast":
             made.attribute.append(helper.make_attribute("to", int(TensorProto.FLOAT)))
         self.nodes.append(made)

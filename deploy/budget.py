@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mobiledeploy.deploy.quantization import QuantizedProgram, Quantizer
 from mobiledeploy.deploy.side_by_side import Ratio, latency_ratio
-from mobiledeploy.device_tests.accuracy import AccuracyRun, PairedDifference, evaluate_sessions, paired
+from mobiledeploy.device_tests.accuracy import AccuracyRun, evaluate_sessions, paired
 from mobiledeploy.errors import InputError, VerificationError
 from mobiledeploy.images import LabelledImage
 from mobiledeploy.runtimes.census import Artifact
@@ -109,10 +109,8 @@ def keep_within(
             announce("find the layers that cost most")
             program, trial = _search(max_drop, trials, _by_cost(quantizer.diagnose(recipe)))
         latency = trials.latency_of(trial)
-        budget = Budget(
-            max_drop, len(shown.images), shown.labelled, tuple(trials.done.values()), trial, latency
-        )
-        return program, budget
+        made = tuple(trials.files)
+        return program, Budget(max_drop, len(shown.images), shown.labelled, made, trial, latency)
 
 
 def _search(max_drop: float, trials: _Trials, worst: Sequence[str]) -> tuple[QuantizedProgram, Trial]:
@@ -164,64 +162,55 @@ class _Trials:
         self._quantizer, self._write, self._announce = quantizer, write, announce
         announce("measure the float file")
         images = shown.images
-        exact = self._evaluate(write(None, self._place("float")), images)
+        exact = _evaluate(read_artifact(write(None, self._place("float"))), images)
         if not shown.labelled:
-            images = _labelled_by(exact, images)
-            exact = replace(exact, predictions=_with_labels(exact, images))
+            exact = _own_labels(exact)
+            pairs = zip(images, exact.predictions, strict=True)
+            images = tuple(replace(image, label=prediction.label) for image, prediction in pairs)
         self._images, self._exact = images, exact
-        self.done: dict[tuple[str, ...], Trial] = {}
-        self._files: dict[tuple[str, ...], Path] = {}
+        # In the order they were made, the one with nothing exempt first.
+        self.files: dict[Trial, Path] = {}
 
     def make(self, exempt: tuple[str, ...]) -> tuple[QuantizedProgram, Trial]:
         """Quantize without some layers, write and measure."""
         self._announce(f"quantize with {len(exempt)} layers in float")
         recipe = replace(self._recipe, exempt=(*self._recipe.exempt, *exempt))
         program = self._quantizer.quantize(recipe)
-        path = self._write(program, self._place(str(len(exempt))))
-        difference: PairedDifference = paired(self._exact, self._evaluate(path, self._images))
+        artifact = read_artifact(self._write(program, self._place(str(len(exempt)))))
+        difference = paired(self._exact, _evaluate(artifact, self._images))
         trial = Trial(
             recipe.exempt,
             0.0 - difference.points,
             0.0 - difference.interval.high,
             0.0 - difference.interval.low,
             difference.agreement,
-            read_artifact(path).size,
+            artifact.size,
         )
-        self.done[exempt], self._files[exempt] = trial, path
+        self.files[trial] = artifact.path
         self._announce(f"{len(exempt)} layers in float: drop {trial.drop:+.2f} points, {trial.size} bytes")
         return program, trial
 
     def latency_of(self, trial: Trial) -> Ratio | None:
         """Of a trial's file over the one with nothing exempt."""
-        exempt = next(key for key, value in self.done.items() if value is trial)
-        if not exempt:
+        first = next(iter(self.files))
+        if trial == first:
             return None
         self._announce("compare latencies")
-        return latency_ratio(self._files[exempt], self._files[()])
+        return latency_ratio(self.files[trial], self.files[first])
 
     def _place(self, name: str) -> Path:
         place = self._folder / name
         place.mkdir()
         return place
 
-    def _evaluate(self, path: Path, images: tuple[LabelledImage, ...]) -> AccuracyRun:
-        artifact: Artifact = read_artifact(path)
-        return evaluate_sessions(artifact, lambda: open_session(path, threads=1), images)
+
+def _evaluate(artifact: Artifact, images: tuple[LabelledImage, ...]) -> AccuracyRun:
+    return evaluate_sessions(artifact, lambda: open_session(artifact.path, threads=1), images)
 
 
-def _labelled_by(run: AccuracyRun, images: tuple[LabelledImage, ...]) -> tuple[LabelledImage, ...]:
-    """The images with a run's predictions for labels."""
-    return tuple(
-        replace(image, label=prediction.classes[0])
-        for image, prediction in zip(images, run.predictions, strict=True)
-    )
-
-
-def _with_labels(run: AccuracyRun, images: tuple[LabelledImage, ...]) -> tuple[Any, ...]:
-    return tuple(
-        replace(prediction, label=image.label)
-        for prediction, image in zip(run.predictions, images, strict=True)
-    )
+def _own_labels(run: AccuracyRun) -> AccuracyRun:
+    """The run with its own predictions for labels."""
+    return replace(run, predictions=tuple(replace(each, label=each.classes[0]) for each in run.predictions))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,17 +21,18 @@ from mobiledeploy.deploy.commands import (
     diagnose,
     doctor,
     evaluate,
+    history,
     inspect,
     models,
     verify,
 )
-from mobiledeploy.deploy.commands.outcome import Outcome
+from mobiledeploy.deploy.commands.outcome import Lines, Outcome, to_json
 from mobiledeploy.errors import MobileDeployError, RefusedError
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 defect in mobiledeploy, 2 wrong usage, 3 bad input, 4 not supported, "
-    "5 verification failed, 6 something is missing on this machine, 7 cannot write, 8 a device fails, "
-    "130 interrupted."
+    "5 verification failed, 6 something is missing on this machine, 7 cannot write, "
+    "8 a device or the history's server fails, 130 interrupted."
 )
 INTERRUPTED = 130
 # The parser's own error class: public under no name of its own, and the base of one that is.
@@ -90,6 +91,7 @@ _add(benchmark.benchmark, benchmark.EXAMPLE)
 _add(models.models, models.EXAMPLE)
 _add(doctor.doctor, doctor.EXAMPLE)
 _add_group("devices", devices.HELP, devices.COMMANDS)
+_add_group("history", history.HELP, history.COMMANDS)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -140,12 +142,15 @@ def _run(arguments: list[str]) -> int:
             raise KeyboardInterrupt
         return int(result or 0)
     if result.as_json:
-        sys.stdout.write(json.dumps(result.data, default=str, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(to_json(result.data) + "\n")
+        sys.stdout.flush()
+    elif isinstance(text := result.text(), Lines):
+        sys.stdout.writelines(text.lines)
         sys.stdout.flush()
     else:
         from rich.console import Console
 
-        Console(highlight=False).print(result.text())
+        Console(highlight=False).print(text)
     return result.exit_code
 
 

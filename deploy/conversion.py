@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mobiledeploy.contract import TARGETS, InputDtype, Precision, Preprocessing, Target, Task
+from mobiledeploy.contract import TARGETS, Contract, InputDtype, Precision, Preprocessing, Target, Task
 from mobiledeploy.deploy.budget import Budget, Drop, budget_images, keep_within
 from mobiledeploy.deploy.comparison import VerificationReport
 from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
@@ -255,18 +255,26 @@ class _ScratchWriter:
 
     def __call__(self, quantized: QuantizedProgram | None, folder: Path) -> Path:
         """Write a quantized program, or the float one, into a folder."""
-        from mobiledeploy.converters import write
-        from mobiledeploy.converters.describe import describe
-
-        program = quantized.program if quantized else self.program
-        contract = describe(self.source, program, self.target)
         path = folder / f"model{FORMATS[self.target].suffix}"
-        with needs(self.target), writing(path):
+        with writing(path):
             if quantized:
-                write(self.target, program, self.wanted.promise(contract), self.wanted.precision, path)
+                _write(self.source, quantized.program, self.target, self.wanted, path)
             else:
-                write(self.target, program, contract, "fp32", path)
+                _write(self.source, self.program, self.target, Wanted("fp32"), path)
         return path
+
+
+def _write(
+    source: SourceModel, program: ExportedProgram, target: Target, wanted: Wanted, path: Path
+) -> Contract:
+    """Write a program, made from a source, as it was wanted; the contract inside the file."""
+    from mobiledeploy.converters import write
+    from mobiledeploy.converters.describe import describe
+
+    contract = wanted.promise(describe(source, program, target))
+    with needs(target):
+        write(target, program, contract, wanted.precision, path)
+    return contract
 
 
 def _convert_one(
@@ -280,13 +288,9 @@ def _convert_one(
     golden: bool,
     stages: Stages,
 ) -> Conversion:
-    from mobiledeploy.converters import write
-    from mobiledeploy.converters.describe import describe
-
-    contract = wanted.promise(describe(source, program, target))
     with temporary_beside(final) as partial:
-        with stages.stage("write", final.name), needs(target), writing(final):
-            write(target, program, contract, wanted.precision, partial)
+        with stages.stage("write", final.name), writing(final):
+            contract = _write(source, program, target, wanted, partial)
         with stages.stage("read back", final.name):
             artifact = read_artifact(partial)
         report, golden_path = None, final.with_name(f"{final.name}.golden.npz") if golden else None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
-from mobiledeploy.errors import InputError
+from mobiledeploy.deploy.pictures import GRID, STYLE, check_picture, save
 from mobiledeploy.runtimes.formats import needs
 
 if TYPE_CHECKING:
@@ -15,37 +14,10 @@ if TYPE_CHECKING:
 
     from mobiledeploy.quantize import Diagnosis, LayerNoise
 
-SUFFIXES = (".svg", ".png")
 # Bars whose figure is written beside them.
 _MARKED = 3
 _ROW, _MARGIN, _WIDTH = 0.19, 1.5, 9.0  # inches
-_WEIGHTS, _RESULTS, _LINE, _GRID, _TEXT = "#3569b2", "#f2a33a", "#222222", "#dddddd", "#333333"
-# Text stays text, ids do not depend on the time or the process.
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "mobiledeploy",
-    "font.family": "DejaVu Sans",
-    "font.size": 8,
-    "text.color": _TEXT,
-    "axes.labelcolor": _TEXT,
-    "xtick.color": _TEXT,
-    "ytick.color": _TEXT,
-}
-
-
-def check_plot(path: Path) -> None:
-    """Refuse what ``plot`` could not draw, before long work.
-
-    Raises:
-        InputError: not the name of an SVG or PNG file.
-        EnvironmentProblem: matplotlib is not on this machine.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(
-            "pictures are SVG or PNG files", where=str(path), hint="End the name in .svg or .png"
-        )
-    with needs("plot"):
-        import matplotlib.figure  # noqa: F401
+_WEIGHTS, _RESULTS, _LINE = "#3569b2", "#f2a33a", "#222222"
 
 
 def plot(diagnosis: Diagnosis, title: str, path: Path) -> None:
@@ -60,15 +32,15 @@ def plot(diagnosis: Diagnosis, title: str, path: Path) -> None:
         path: SVG or PNG file.
 
     Raises:
-        InputError, EnvironmentProblem: see ``check_plot``.
+        InputError, EnvironmentProblem: see ``pictures.check_picture``.
         OutputError: the file cannot be written.
     """
-    check_plot(path)
+    check_picture(path)
     with needs("plot"):
         import matplotlib as mpl
         from matplotlib.figure import Figure
     rows = diagnosis.layers
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         height = _ROW * max(len(rows), 4) + _MARGIN
         figure = Figure(figsize=(_WIDTH, height), facecolor="white")
         axes = figure.add_axes((0.27, 0.55 / height, 0.69, 1 - _MARGIN / height))
@@ -91,13 +63,7 @@ def plot(diagnosis: Diagnosis, title: str, path: Path) -> None:
             borderaxespad=0.2,
             fontsize=8,
         )
-        with temporary_beside(path) as partial:
-            metadata = (
-                {"Date": None, "Creator": None} if path.suffix.lower() == ".svg" else {"Software": None}
-            )
-            with writing(path):
-                figure.savefig(partial, dpi=150, metadata=metadata)
-            move_into_place(partial, path)
+        save(figure, path)
 
 
 def _bars(axes: Axes, rows: tuple[LayerNoise, ...]) -> None:
@@ -130,12 +96,12 @@ def _frame(axes: Axes, rows: tuple[LayerNoise, ...]) -> None:
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.margins(x=0.04)
     axes.set_xlabel("signal to quantization noise, dB")
-    axes.grid(axis="x", color=_GRID, linewidth=0.7)
+    axes.grid(axis="x", color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_GRID)
+    axes.spines["bottom"].set_color(GRID)
 
 
 def _label(row: LayerNoise) -> str:

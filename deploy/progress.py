@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# Plain lines come no more often than this, in seconds.
-INTERVAL = 2.0
+# Lines come no more often than this, in seconds.
+INTERVAL = 5.0
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def announcer() -> Iterator[Callable[[str], None]]:
 def counter(label: str) -> Iterator[Callable[[int, int], None]]:
     """A function of (done, total) that shows how far the work is."""
     if not sys.stderr.isatty():
-        yield _plain(label)
+        yield paced(label, _line)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -39,14 +39,15 @@ def counter(label: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _plain(label: str) -> Callable[[int, int], None]:
+def paced(label: str, say: Callable[[str], None]) -> Callable[[int, int], None]:
+    """A function of (done, total) that says how far the work is, every few seconds."""
     last = time.monotonic()
 
     def show(done: int, total: int) -> None:
         nonlocal last
         if time.monotonic() - last >= INTERVAL:
             last = time.monotonic()
-            _line(f"{label} {done} of {total}")
+            say(f"{label} {done} of {total}")
 
     return show
 

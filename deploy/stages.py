@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# Progress is announced no more often than this, in seconds.
-INTERVAL = 5.0
+from mobiledeploy.deploy.progress import paced
 
 
 def silent(_message: str) -> None:
@@ -32,15 +31,7 @@ class Stages:
 
     def progress(self, name: str) -> Callable[[int, int], None]:
         """A function of (done, total) that announces how far a stage is, every few seconds."""
-        last = time.monotonic()
-
-        def show(done: int, total: int) -> None:
-            nonlocal last
-            if time.monotonic() - last >= INTERVAL:
-                last = time.monotonic()
-                self.announce(f"{name} {done} of {total}")
-
-        return show
+        return paced(name, self.announce)
 
     @contextmanager
     def stage(self, name: str, detail: str = "") -> Iterator[None]:

@@ -141,11 +141,7 @@ class Wanted:
         self._check_borders(targets, kind)
 
     def _check_borders(self, targets: Sequence[Target], kind: _Quantized) -> None:
-        asked: set[InputDtype] = {
-            dtype for dtype in (self.input_dtype, self.output_dtype) if dtype is not None
-        }
-        if self.pixels_inside:
-            asked -= {"uint8"} if self.output_dtype != "uint8" else set()
+        asked = {None if self.pixels_inside else self.input_dtype, self.output_dtype} - {None}
         wrong = sorted(str(dtype) for dtype in asked - set(kind.codes))
         if wrong:
             raise InputError(

@@ -13,7 +13,7 @@ from mobiledeploy.device_tests.statistics import Interval, mcnemar, paired_diffe
 from mobiledeploy.errors import InputError
 from mobiledeploy.preprocessing import identity
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 1
 TOP = 5
 
 

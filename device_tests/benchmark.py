@@ -59,7 +59,7 @@ def benchmark(
         devices: references, none twice.
         plan: the same for all of them.
         announce: told what is done now, from several threads.
-        stop: once it is set, no further launch begins.
+        stop: once it is set, no further launch begins; a KeyboardInterrupt sets it.
 
     Returns:
         One for each device, in their order.  What went wrong with one of them is told there and
@@ -77,9 +77,10 @@ def benchmark(
         futures = [pool.submit(_measure, device, plan, announce, stop) for device in devices]
         try:
             return tuple(future.result() for future in futures)
-        except BaseException:
+        except KeyboardInterrupt:
             stop.set()
-            raise
+            announce("stops after the launches that are running; interrupt again to leave them")
+            return tuple(future.result() for future in futures)
 
 
 def _measure(reference: str, plan: Plan, announce: Announce, stop: threading.Event) -> Measured:
@@ -163,11 +164,15 @@ class _Work:
             try:
                 wait_until_cool(self._session, self._plan.coolness, self._announce)
                 done = self._start(self._request(index), place)
-                if done.error is None or done.launch.samples_ns:
+                if done.launch.samples_ns:
                     self._launched[index].append(done)
-                if done.error is None:
-                    return
-                raise done.error
+                if done.error:
+                    raise done.error
+                if not done.launch.samples_ns:
+                    raise DeviceError(
+                        "the runner took no sample", where=self._reference, hint="See docs/runner.md"
+                    )
+                return
             except DeviceLost as lost:
                 self._losses += 1
                 if self._losses > LOSSES:
@@ -208,5 +213,12 @@ class _Work:
         return self._equipment[engine]
 
     def _start(self, request: Request, place: int) -> Launched:
-        argv = (*self._equipment[request.engine].argv, *request.arguments())
-        return launch(self._session, argv, place, governor=self._plan.governor, timeout=self._plan.timeout)
+        equipment = self._equipment[request.engine]
+        return launch(
+            self._session,
+            (*equipment.argv, *equipment.dialect.ask(request)),
+            place,
+            dialect=equipment.dialect,
+            governor=self._plan.governor,
+            timeout=self._plan.timeout,
+        )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Preprocessing
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
+from mobiledeploy.device_tests.dialect import BENCHMARK_MODEL
 from mobiledeploy.device_tests.equipment import ENGINE_OF, Equipment, equip, place_artifact
 from mobiledeploy.device_tests.errors import DeviceLost
 from mobiledeploy.device_tests.evaluation_log import Chunk, EvaluationLog
@@ -49,7 +50,7 @@ class Options:
 
     Attributes:
         threads: of the engine; None: one per core, up to ``MOST_THREADS``.
-        workers: threads of this host that make inputs; None: one per core.
+        workers: threads of this host that make inputs; None: one per core, less those of its own engine.
         runner: one of ``equipment.RUNNERS``.
         library: of the engine, for the device; None: from the engine's official wheel.
         timeout: of a chunk, seconds.
@@ -119,11 +120,17 @@ class _Evaluation:
         self._scoring, self._options = scoring, options
         cores = sum(core.online for core in facts.cores) or 1
         self._threads = options.threads or min(MOST_THREADS, cores)
-        self._equipment = self._equip()
-        workers = options.workers or usable_cores()
+        if options.runner == BENCHMARK_MODEL:
+            raise InputError(
+                "benchmark_model gives no outputs", hint="Take the runner native or python for accuracy"
+            )
+        self._equipment, self._model = self._equip(), place_artifact(session, artifact)
+        # The engine of this host wants its cores for itself.
+        taken = self._threads if session.transport.name == "local" else 0
+        workers = options.workers or max(1, usable_cores() - taken)
         hosts = [host() for _ in range(workers)] if host else []
         self._comparison = HostComparison(hosts[0].engine) if hosts else None
-        self._inputs = InputChunks(scoring, workers, hosts, facts.free_bytes, session.place)
+        self._inputs = InputChunks(scoring, workers, hosts, facts.free_bytes, session.send)
         self._losses = 0
 
     def run(
@@ -192,15 +199,16 @@ class _Evaluation:
                 self._session.resume(RECONNECT_TIMEOUT)
                 # A device that was restarted has lost what was in its temporary folders.
                 self._equipment = self._equip()
+                self._model = place_artifact(self._session, self._artifact)
+                self._inputs.sent.clear()
 
     def _attempt(self, inputs: InputChunk) -> Chunk:
         session, equipment = self._session, self._equipment
-        # Sent ahead, as a rule; but the device may have been restarted since.
-        packed = session.place(inputs.file)
+        packed = self._inputs.sent.pop(inputs.file, None) or session.send(inputs.file)
         outputs = posixpath.join(session.folder, "outputs")
         request = Request(
             equipment.engine,
-            place_artifact(session, self._artifact),
+            self._model,
             library=equipment.library,
             threads=self._threads,
             inputs=packed,

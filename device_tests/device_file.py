@@ -110,7 +110,7 @@ def _entry(name: str, values: Any, file: Path) -> Entry:
             raise InputError(f"{key} is no text", where=where, hint="Put it in quotes")
     if "reference" not in values:
         raise InputError("has no reference", where=where, hint='Add reference = "adb:SERIAL"')
-    for key in ("folder", "python", "clock"):
+    for key in ("folder", "python"):
         if key in values and not values[key].startswith("/"):
             raise InputError(
                 f"{key} {values[key]!r} is no absolute path", where=where, hint="Start it with /"

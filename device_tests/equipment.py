@@ -7,15 +7,16 @@ from pathlib import Path
 
 from mobiledeploy.contract import Target
 from mobiledeploy.device_tests.copying import measure
+from mobiledeploy.device_tests.dialect import BENCHMARK_MODEL, OF_BENCHMARK_MODEL, OURS, Dialect
 from mobiledeploy.device_tests.errors import DeviceError
 from mobiledeploy.device_tests.facts import DeviceFacts
 from mobiledeploy.device_tests.session import Session
-from mobiledeploy.errors import EnvironmentProblem, UnsupportedError
+from mobiledeploy.errors import EnvironmentProblem, InputError, UnsupportedError
 from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.runner.platforms import ARM64, ARMV7, GNU, X86_64, Platform, platform_of
 
 ENGINE_OF: dict[Target, str] = {"tflite": "litert", "onnx": "onnxruntime", "coreml": "coreml"}
-RUNNERS = ("auto", "native", "python")
+RUNNERS = ("auto", "native", "python", BENCHMARK_MODEL)
 TIMEOUT = 30.0
 # The program that starts every other says what they are linked against.
 _LOADERS = (
@@ -46,6 +47,7 @@ class Equipment:
         runner_sha256: of the program.
         library_sha256: of the library.
         library_version: of the package that it is from; None: given by the user, or none.
+        dialect: that it speaks.
     """
 
     engine: str
@@ -54,6 +56,7 @@ class Equipment:
     runner_sha256: str
     library_sha256: str | None
     library_version: str | None = None
+    dialect: Dialect = OURS
 
 
 def equip(
@@ -70,14 +73,18 @@ def equip(
         session: on the device.
         facts: of the device.
         engine: ``litert``, ``onnxruntime`` or ``coreml``.
-        runner: ``native``, ``python``, or ``auto``: the native one where it can be had.
-        library: of the engine, for that device; None: from the engine's official wheel.
+        runner: ``native``, ``python``, ``auto`` (the native one where it can be had) or
+            ``benchmark_model``: TFLite's own program.
+        library: of the engine, for that device; None: from the engine's official wheel.  For
+            ``benchmark_model`` that program.
 
     Raises:
         DeviceError: nothing that is at hand runs on the device.
         InputError: the library is not for the device.
         EnvironmentProblem: what the runner is built with is not on this host.
     """
+    if runner == BENCHMARK_MODEL:
+        return _benchmark_model(session, engine, library)
     if runner == "python" or (runner == "auto" and engine == "coreml"):
         return _python(session, engine)
     try:
@@ -107,6 +114,16 @@ def _native(session: Session, facts: DeviceFacts, engine: str, library: Path | N
         found.sha256,
         found.version,
     )
+
+
+def _benchmark_model(session: Session, engine: str, program: Path | None) -> Equipment:
+    if program is None or engine != "litert":
+        raise InputError(
+            "benchmark_model is a program for TFLite files, built for the device",
+            hint="Name it with --engine-library FILE, or take another runner",
+        )
+    place = session.place(program, 0o700)
+    return Equipment(engine, (place,), None, measure(program).sha256, None, dialect=OF_BENCHMARK_MODEL)
 
 
 def _python(session: Session, engine: str) -> Equipment:

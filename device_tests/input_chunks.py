@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from mobiledeploy.contract import TensorSpec
 from mobiledeploy.device_tests.errors import DeviceError
 from mobiledeploy.device_tests.parallel import in_order
 from mobiledeploy.device_tests.scoring import Scoring
+from mobiledeploy.device_tests.session import DIGITS
 from mobiledeploy.images import LabelledImage
 from mobiledeploy.runtimes.session import Session
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 # The first chunk tells early what is wrong; large ones keep the device at work.
-FIRST_IMAGES, MOST_IMAGES = 8, 512
+FIRST_IMAGES, GROWTH, MOST_IMAGES = 16, 2, 512
 MOST_BYTES = 256 * 2**20
 CHUNK_SECONDS = 60.0
 # Of the device's free space; the next chunk is sent while one is computed.
@@ -36,7 +38,7 @@ class InputChunk:
 
     Attributes:
         images: of the chunk.
-        file: their inputs on this host.
+        file: their inputs on this host; its name begins with its digest, for ``Session.check``.
         host: outputs of this host for each; empty: nothing is compared.
     """
 
@@ -54,7 +56,8 @@ class InputChunks:
         workers: threads that make inputs.
         hosts: open sessions of this host, one per worker; empty: nothing is compared.
         free_bytes: of the device; None: unknown.
-        send: puts a file on the device.
+        send: puts a file on the device and returns its place.
+        sent: places of files that are there and not yet used.
         seconds_an_image: of the device; set as soon as it is known, 0 before.
     """
 
@@ -62,7 +65,8 @@ class InputChunks:
     workers: int
     hosts: Sequence[Session]
     free_bytes: int | None
-    send: Callable[[Path], object]
+    send: Callable[[Path], str]
+    sent: dict[Path, str] = field(default_factory=dict)
     seconds_an_image: float = 0.0
 
     def make(self, images: Sequence[LabelledImage], folder: Path) -> Iterator[InputChunk]:
@@ -83,7 +87,7 @@ class InputChunks:
         with ThreadPoolExecutor(1) as ahead:
             while begin < len(images):
                 part = images[begin : begin + size]
-                waiting.append(ahead.submit(self._pack, part, folder / f"{begin}.inputs", sessions))
+                waiting.append(ahead.submit(self._pack, part, folder / f"{begin}", sessions))
                 begin += len(part)
                 size = self._next_size(size)
                 if len(waiting) > 1:
@@ -95,13 +99,13 @@ class InputChunks:
         space = MOST_BYTES
         if self.free_bytes is not None:
             space = min(space, int(SHARE_OF_SPACE * self.free_bytes))
-        most = min(MOST_IMAGES, 2 * size, max(1, space // _bytes(self.scoring.source)))
+        most = min(MOST_IMAGES, GROWTH * size, max(1, space // _bytes(self.scoring.source)))
         if self.seconds_an_image:
             most = min(most, max(1, int(CHUNK_SECONDS / self.seconds_an_image)))
         return most
 
     def _pack(
-        self, images: Sequence[LabelledImage], file: Path, sessions: SimpleQueue[Session]
+        self, images: Sequence[LabelledImage], part: Path, sessions: SimpleQueue[Session]
     ) -> InputChunk:
         def prepare(image: LabelledImage) -> tuple[np.ndarray, Sequence[np.ndarray]]:
             batch = self.scoring.prepare(image)
@@ -113,14 +117,17 @@ class InputChunks:
             finally:
                 sessions.put(session)
 
-        host = []
-        with file.open("wb") as stream:
+        host, digest = [], hashlib.sha256()
+        with part.open("wb") as stream:
             for batch, outputs in in_order(prepare, images, self.workers):
-                stream.write(batch.tobytes())
+                data = batch.tobytes()
+                stream.write(data)
+                digest.update(data)
                 host.append(outputs)
+        file = part.rename(part.with_name(f"{digest.hexdigest()[:DIGITS]}.{part.name}"))
         # What is wrong with the device shows where it is used; here it is only sent ahead.
         with suppress(DeviceError):
-            self.send(file)
+            self.sent[file] = self.send(file)
         return InputChunk(images, file, host if self.hosts else ())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from mobiledeploy.device_tests.conditions import Conditions
@@ -93,7 +94,8 @@ class Launch:
     energy_uj: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots, so that the summary is drawn once.
+@dataclass(frozen=True)
 class LatencyRun:
     """One file on one device in one setting.
 
@@ -141,7 +143,7 @@ class LatencyRun:
         """Every launch was made and came to its end."""
         return len(self.launches) >= self.planned and all(launch.complete for launch in self.launches)
 
-    @property
+    @cached_property
     def summary(self) -> Summary:
         """Figures of all samples.
 
@@ -155,12 +157,21 @@ class LatencyRun:
         """Most resident bytes of any launch."""
         return max((launch.memory_peak for launch in self.launches if launch.memory_peak), default=None)
 
+    @property
+    def energy_per_inference(self) -> float | None:
+        """Joules that the whole device took, loading and waiting included; None: it does not tell."""
+        spent = [launch.energy_uj for launch in self.launches]
+        inferences = sum(1 + len(launch.warmup_ns) + len(launch.samples_ns) for launch in self.launches)
+        known = [energy for energy in spent if energy is not None]
+        return sum(known) / 1e6 / inferences if known and len(known) == len(spent) else None
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: the fields, and the figures drawn from them."""
         has_samples = any(launch.samples_ns for launch in self.launches)
         return {
             **asdict(self),
             "complete": self.complete,
+            "energy_per_inference": self.energy_per_inference,
             "summary": _summary(self.summary) if has_samples else None,
         }
 

@@ -12,7 +12,9 @@ from mobiledeploy.device_tests.statistics import CONFIDENCE, Interval
 if TYPE_CHECKING:
     import numpy as np
 
-RESAMPLES = 1000
+RESAMPLES, FEWEST_RESAMPLES = 1000, 200
+# Samples that all resamples together draw: long runs need fewer, and their intervals are narrow.
+DRAWN = 20_000_000
 # The same samples give the same interval.
 SEED = 1704_04861
 # A sample says something about its neighbours: frequency and caches change slowly.
@@ -116,7 +118,9 @@ def bootstrap(
 
     random = np.random.default_rng(SEED)
     pieces = [_chunks(launch, random) for launch in launches]
-    drawn = random.integers(len(pieces), size=(RESAMPLES, len(pieces)))
+    count = sum(map(len, launches))
+    resamples = min(RESAMPLES, max(FEWEST_RESAMPLES, DRAWN // count))
+    drawn = random.integers(len(pieces), size=(resamples, len(pieces)))
     values = np.array([statistic(np.concatenate([pieces[index]() for index in row])) for row in drawn])
     tail = 50 * (1 - confidence)
     low, high = np.percentile(values, (tail, 100 - tail))

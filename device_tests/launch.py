@@ -6,33 +6,36 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from mobiledeploy.device_tests.conditions import utc_now
+from mobiledeploy.device_tests.dialect import OURS, Dialect
 from mobiledeploy.device_tests.energy import spent
-from mobiledeploy.device_tests.errors import DeviceError, InterruptedRun, one_line
+from mobiledeploy.device_tests.errors import DeviceError, DeviceTimeout, InterruptedRun, one_line
 from mobiledeploy.device_tests.latency_run import Launch
 from mobiledeploy.device_tests.session import PUT_BACK, Session
 from mobiledeploy.errors import InputError
-from mobiledeploy.runtimes.runner.lines import read_report
 from mobiledeploy.runtimes.runner.report import Report
 
 LAUNCH_TIMEOUT = 300.0
 _SHA256 = "{ sha256sum 2>/dev/null || shasum -a 256 2>/dev/null || openssl dgst -sha256 -r; }"
 # $1 session's folder, $2 governor or nothing, then the runner.  The old governors stand in a file
-# before the first is changed: should this shell be killed, whoever comes next puts them back.  What
-# was started and what it said are digested there: adb has no checksum of its own.
+# before the first is changed: should this shell be killed, whoever comes next puts them back; and in
+# this shell, should the file be gone.  What was started and what it said are digested there: adb has no
+# checksum of its own.
 _AROUND = f"""{PUT_BACK}
 folder=$1 governor=$2
 shift 2
 files='/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor'
 if [ -n "$governor" ] && cat $files >/dev/null 2>&1; then
-    trap 'put_back "$folder"' EXIT
+    before=$(for file in $files; do read -r old <$file && echo "$file $old"; done)
+    trap 'echo "$before" | give_back; rm -f "$folder/governors"' EXIT
     trap 'exit 129' HUP
     trap 'exit 130' INT
     trap 'exit 143' TERM
-    for file in $files; do read -r old <$file && echo "$file $old"; done >"$folder/governors.new" &&
+    echo "$before" >"$folder/governors.new" &&
         mv -f "$folder/governors.new" "$folder/governors" &&
         for file in $files; do echo "$governor" 2>/dev/null >$file; done
     set=0 all=0
@@ -87,6 +90,7 @@ def launch(
     argv: Sequence[str],
     order: int,
     *,
+    dialect: Dialect = OURS,
     governor: str = "",
     timeout: float = LAUNCH_TIMEOUT,
 ) -> Launched:
@@ -96,6 +100,7 @@ def launch(
         session: on the device.
         argv: the runner and its arguments, as the device knows them.
         order: of this launch in the session.
+        dialect: that the runner speaks.
         governor: to set meanwhile, where that is permitted; empty: none.
         timeout: seconds.
 
@@ -115,8 +120,12 @@ def launch(
             )
     except InterruptedRun as interrupted:
         error, stdout, stderr, code = interrupted, interrupted.stdout, interrupted.stderr, None
+        # Its own shell may have been killed before it could; ``resume`` asks a device that was lost.
+        if isinstance(interrupted, DeviceTimeout):
+            with suppress(DeviceError):
+                session.put_back()
     try:
-        report = read_report(stdout)
+        report = dialect.read(stdout, stderr, code == 0)
     except InputError as damaged:
         raise DeviceError(damaged.what, where=session.transport.name, hint=damaged.hint) from damaged
     if error is None:

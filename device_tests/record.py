@@ -62,7 +62,7 @@ def record(
         planned=plan.launches,
         ops=tuple(ops),
         controlled=tuple(_controlled(plan, launched)),
-        uncontrolled=tuple(_uncontrolled(plan, launched, before, after)),
+        uncontrolled=tuple(_uncontrolled(plan, equipment, launched, before, after)),
         harness=metadata.version("mobiledeploy"),
         started=started,
     )
@@ -101,8 +101,14 @@ def _governed(launched: Sequence[Launched]) -> bool:
 
 
 def _uncontrolled(
-    plan: Plan, launched: Sequence[Launched], before: Conditions, after: Conditions | None
+    plan: Plan,
+    equipment: Equipment,
+    launched: Sequence[Launched],
+    before: Conditions,
+    after: Conditions | None,
 ) -> Iterator[Unread]:
+    if equipment.dialect.aside:
+        yield Unread("samples", equipment.dialect.aside)
     if plan.governor and not _governed(launched):
         tried = next((item.governor for item in launched if item.governor), None)
         reason = f"{tried[0]} of {tried[1]} cores took {plan.governor}" if tried else "the device shows none"

@@ -37,13 +37,14 @@ VARIABLE = "MOBILEDEPLOY_SESSION"
 KEPT_FILES = 8
 # Of its sha256, in the name of a file.
 DIGITS = 24
-_PLACED = re.compile(rf"(store|session)/[0-9a-f]{{{DIGITS}}}(\.\w+)?")
+_PLACED = rf"/(store|session)/[0-9a-f]{{{DIGITS}}}(\.\w+)?$"
 TAKEN = 75
 # Restores governors that ``launch.py`` had saved, in the folder $1.
 PUT_BACK = """
+give_back() { while read -r file old; do echo "$old" 2>/dev/null >"$file"; done; }
 put_back() {
     [ -f "$1/governors" ] || return 0
-    while read -r file old; do echo "$old" 2>/dev/null >"$file"; done <"$1/governors"
+    give_back <"$1/governors"
     rm -f "$1/governors"
 }
 """
@@ -86,6 +87,8 @@ put_back "$1/session"
 rm -rf "$1/session" "$1"/store/.mobiledeploy-*.part
 ls -t "$1/store" | tail -n +{KEPT_FILES + 1} | while read -r name; do rm -f "$1/store/$name"; done
 """
+# $1 work folder, which may be one that the user named and keeps other things in.
+_CLEAN = 'rm -rf "$1/store" && { rmdir "$1" 2>/dev/null || true; }'
 # $1 session's folder, $2 its token, then the program.
 _RUN = f'[ -d "$1" ] && : >"$1/beat"; export {VARIABLE}="$2"; shift 2; exec "$@"'
 _SHA256 = "{ sha256sum || shasum -a 256 || openssl dgst -sha256 -r; } 2>/dev/null"
@@ -164,6 +167,22 @@ class Session:
         name = f"{measure(local).sha256[:DIGITS]}{_suffix(local)}"
         return self._send(local, posixpath.join(self.work, "store" if keep else "session", name), mode)
 
+    def send(self, local: Path) -> str:
+        """Put a file of this session on the device, under its own name, whatever is there.
+
+        Args:
+            local: a file of this host, whose name is ours.
+
+        Returns:
+            Its path on the device.
+
+        Raises:
+            DeviceError: as ``place``.
+        """
+        remote = posixpath.join(self.folder, local.name)
+        self.transport.push(local, remote, 0o600, COPY_TIMEOUT)
+        return remote
+
     def place_tree(self, local: Path, name: str) -> str:
         """Have a folder on the device, until the session ends.
 
@@ -190,9 +209,8 @@ class Session:
         Raises:
             DeviceError: a file there has changed or is gone.
         """
-        files = [word for word in words if _PLACED.fullmatch(word.removeprefix(f"{self.work}/"))]
-        if not files:
-            return
+        matches = (re.search(re.escape(self.work) + _PLACED, word) for word in words)
+        files = [match[0] for match in matches if match]
         done = self.run(["sh", "-c", _DIGESTS, "sh", *files], COPY_TIMEOUT)
         for file, found in zip_longest(files, done.stdout.splitlines(), fillvalue=""):
             if not found.startswith(posixpath.basename(file)[:DIGITS]):
@@ -220,6 +238,14 @@ class Session:
         _enter(self.transport, self.work, self.owner)
         _evict(self.transport, self.work, self.owner.token, same_boot=True, keep=True)
 
+    def put_back(self) -> None:
+        """Give cores the governors back that a launch had found, if it did not come to that.
+
+        Raises:
+            DeviceError: the device was lost.
+        """
+        self.transport.run(["sh", "-c", f'{PUT_BACK}put_back "$1"', "sh", self.folder], RUN_TIMEOUT)
+
 
 @contextmanager
 def open_session(device: Device, purpose: str) -> Iterator[Session]:
@@ -242,6 +268,31 @@ def open_session(device: Device, purpose: str) -> Iterator[Session]:
         # A device that stays lost keeps the folder; the next session clears it.
         with contextlib.suppress(DeviceError):
             _leave(device.transport, work, owner)
+
+
+def clean(device: Device) -> str:
+    """Remove everything that sessions have put on a device.
+
+    Args:
+        device: connected and locked on this host.
+
+    Returns:
+        The folder; what else was in it stays.
+
+    Raises:
+        DeviceBusyError: another host uses it.
+        DeviceError: there is no such folder, or it cannot be removed.
+    """
+    with open_session(device, "clean") as session:
+        work = session.work
+    done = device.transport.run(["sh", "-c", _CLEAN, "sh", work], RUN_TIMEOUT)
+    if done.exit_code:
+        raise DeviceError(
+            f"cannot be removed ({one_line(done.stderr)})",
+            where=f"{device.transport.name}: {work}",
+            hint="Remove it by hand",
+        )
+    return work
 
 
 def _enter(transport: Transport, work: str, owner: Holder) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch.fx import GraphModule, Interpreter, Node
 
 from mobiledeploy.quantize.calibration import Inputs
-from mobiledeploy.quantize.graph import Layer, layers, parameter, set_parameter
+from mobiledeploy.quantize.graph import Layer, along, by_channel, layers, parameter, set_parameter
 from mobiledeploy.quantize.observers import set_stage
 
 # Output positions per input and channel that are compared.
@@ -60,7 +60,7 @@ class _Reference(Interpreter):
     def run_node(self, n: Node) -> Any:
         result = super().run_node(n)
         if n in self.found:
-            self.outputs[n] = _by_channel(result, self.found[n])
+            self.outputs[n] = by_channel(result, self.found[n].channel_axis, _POSITIONS)
         return result
 
 
@@ -79,10 +79,8 @@ class _Corrected(Interpreter):
         if n not in self.found:
             return result
         layer = self.found[n]
-        shift = self._update(layer, self.wanted[n], _by_channel(result, layer))
-        shape = [1] * result.dim()
-        shape[layer.channel_axis] = -1
-        return result + shift.reshape(shape)
+        shift = self._update(layer, self.wanted[n], by_channel(result, layer.channel_axis, _POSITIONS))
+        return result + along(shift, result.dim(), layer.channel_axis)
 
     def _update(self, layer: Layer, wanted: torch.Tensor, got: torch.Tensor) -> torch.Tensor:
         """One step of stochastic approximation towards equal means behind the activation."""
@@ -98,9 +96,3 @@ class _Corrected(Interpreter):
         self._weights[layer.node] = count
         self.shifts[layer.node] = shift + error.sum(1) / count.clamp(min=1)
         return self.shifts[layer.node]
-
-
-def _by_channel(output: torch.Tensor, layer: Layer) -> torch.Tensor:
-    """(channels, some of everything else)."""
-    values = output.movedim(layer.channel_axis, 0).flatten(1)
-    return values[:, :: values.shape[1] // _POSITIONS | 1]

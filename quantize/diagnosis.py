@@ -13,10 +13,8 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule, Interpreter, Node
 
 from mobiledeploy.errors import InputError
-from mobiledeploy.quantize.analytic_correction import correct_biases_analytically
-from mobiledeploy.quantize.bias_correction import correct_biases
 from mobiledeploy.quantize.calibration import Inputs
-from mobiledeploy.quantize.graph import layers, parameter
+from mobiledeploy.quantize.graph import along, layers, parameter
 from mobiledeploy.quantize.isolation import (
     Shifts,
     Unit,
@@ -27,7 +25,7 @@ from mobiledeploy.quantize.isolation import (
     units_of,
 )
 from mobiledeploy.quantize.observers import ActivationObserver, set_stage
-from mobiledeploy.quantize.pipeline import quietly, simulate
+from mobiledeploy.quantize.pipeline import correct, quietly, simulate
 from mobiledeploy.quantize.recipe import Recipe
 from mobiledeploy.quantize.verdict import verdict
 
@@ -101,7 +99,7 @@ def diagnose(
     units = units_of(module)
     with quietly():
         corrected = copy.deepcopy(module)
-        _correct(corrected, sample, recipe)
+        correct(corrected, sample, recipe)
         shifts = _shifts(module, corrected, units, _spread(sample, _AVERAGED), recipe)
         isolated = isolated_noise(module, units, inputs, shifts)
         set_stage(corrected, "int8")
@@ -124,13 +122,6 @@ def _spread(sample: list[Inputs], most: int) -> list[Inputs]:
     return sample[:: -(-len(sample) // most)]
 
 
-def _correct(module: GraphModule, sample: list[Inputs], recipe: Recipe) -> None:
-    if recipe.bias_correction == "empirical":
-        correct_biases(module, sample)
-    elif recipe.bias_correction == "analytic":
-        correct_biases_analytically(module)
-
-
 def _shifts(
     module: GraphModule, corrected: GraphModule, units: Sequence[Unit], inputs: list[Inputs], recipe: Recipe
 ) -> Shifts:
@@ -139,10 +130,8 @@ def _shifts(
         return shifts_of_means(module, units, inputs)
     shifts = {}
     for layer in layers(module):
-        shape = [1] * layer.node.meta["val"].dim()
-        shape[layer.channel_axis] = -1
         change = parameter(corrected, layer.bias) - parameter(module, layer.bias)
-        shifts[layer.node] = change.reshape(shape)
+        shifts[layer.node] = along(change, layer.node.meta["val"].dim(), layer.channel_axis)
     return shifts
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch.fx import GraphModule, Node
 
-from mobiledeploy.quantize.graph import Layer, parameter, set_parameter
+from mobiledeploy.quantize.graph import Layer, along, parameter, set_parameter
 from mobiledeploy.quantize.reach import Extremes, seen
 from mobiledeploy.quantize.recipe import Granularity
 from mobiledeploy.quantize.spaces import ChannelSpace, Reading, channel_spaces
@@ -80,7 +80,7 @@ def _neutralise(module: GraphModule, space: ChannelSpace, reach: Mapping[Node, t
         if layer.clip[0] == 0 and clip in reach:
             fires = reach[clip] > 0
             weight = parameter(module, layer.weight)
-            set_parameter(module, layer.weight, weight * _along(fires, weight, 0))
+            set_parameter(module, layer.weight, weight * along(fires, weight.dim(), 0))
             set_parameter(module, layer.bias, parameter(module, layer.bias) * fires)
 
 
@@ -91,20 +91,15 @@ def _relative(sizes: torch.Tensor) -> torch.Tensor:
 def _scale(module: GraphModule, space: ChannelSpace, factors: torch.Tensor) -> None:
     for layer in space.writers:
         weight = parameter(module, layer.weight)
-        set_parameter(module, layer.weight, weight / _along(factors, weight, 0))
+        set_parameter(module, layer.weight, weight / along(factors, weight.dim(), 0))
         set_parameter(module, layer.bias, parameter(module, layer.bias) / factors)
         if OUTPUT_MOMENTS in layer.node.meta:
             moments = layer.node.meta[OUTPUT_MOMENTS]
             layer.node.meta[OUTPUT_MOMENTS] = tuple(moment / factors for moment in moments)
     for layer, how in space.readers:
         weight = parameter(module, layer.weight)
-        set_parameter(module, layer.weight, weight * _along(factors, weight, 0 if how == "depthwise" else 1))
-
-
-def _along(factors: torch.Tensor, weight: torch.Tensor, axis: int) -> torch.Tensor:
-    shape = [1] * weight.dim()
-    shape[axis] = -1
-    return factors.reshape(shape)
+        axis = 0 if how == "depthwise" else 1
+        set_parameter(module, layer.weight, weight * along(factors, weight.dim(), axis))
 
 
 def _rows(weight: torch.Tensor) -> torch.Tensor:

@@ -102,6 +102,20 @@ def module_path(node: Node) -> str:
     return str(paths[-1]).removeprefix("L['self'].") if paths else ""
 
 
+def along(values: torch.Tensor, dims: int, axis: int) -> torch.Tensor:
+    """(channels,) values shaped to go with the channels of a tensor of so many dimensions."""
+    shape = [1] * dims
+    shape[axis] = -1
+    return values.reshape(shape)
+
+
+def by_channel(output: torch.Tensor, axis: int, most: int) -> torch.Tensor:
+    """(channels, positions): about ``most`` of all positions, evenly spread."""
+    values = output.movedim(axis, 0).flatten(1)
+    # An odd step does not walk down one column of the image.
+    return values[:, :: values.shape[1] // most | 1]
+
+
 def tidy(module: GraphModule) -> None:
     """Bring the graph into the one form that the steps expect.
 

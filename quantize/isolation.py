@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from mobiledeploy.quantize.calibration import Inputs
 from mobiledeploy.quantize.findings import watched_nodes
-from mobiledeploy.quantize.graph import CLIPS, EVERYTHING, LAYERS, Layer, module_path
+from mobiledeploy.quantize.graph import CLIPS, EVERYTHING, LAYERS, Layer, along, by_channel, module_path
 from mobiledeploy.quantize.observers import (
     ActivationObserver,
     PerChannelWeightObserver,
@@ -77,7 +77,7 @@ def outputs_of(module: GraphModule, result: Any) -> list[torch.Tensor]:
     (output,) = module.graph.find_nodes(op="output")
     leaves = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
     nodes = [node for node in tree_leaves(output.args[0]) if isinstance(node, Node)]
-    return [that_counts(_observers(module).get(node), leaf) for node, leaf in zip(nodes, leaves, strict=True)]
+    return [that_counts(_observer(module, node), leaf) for node, leaf in zip(nodes, leaves, strict=True)]
 
 
 def isolated_noise(
@@ -147,11 +147,10 @@ def _runs(module: GraphModule, unit: Unit, shifts: Shifts) -> list[_Alone]:
     return [_Alone(module, unit, observers, shifts) for observers in chosen]
 
 
-def _observers(module: GraphModule) -> dict[Node, ActivationObserver]:
-    calls = {
-        node: module.get_submodule(str(node.target)) for node in module.graph.find_nodes(op="call_module")
-    }
-    return {node: item for node, item in calls.items() if isinstance(item, ActivationObserver)}
+def _observer(module: GraphModule, node: Node) -> ActivationObserver | None:
+    """The node's, if it is one."""
+    found = module.get_submodule(str(node.target)) if node.op == "call_module" else None
+    return found if isinstance(found, ActivationObserver) else None
 
 
 class _Partial(Interpreter):
@@ -207,10 +206,12 @@ class _Means(Interpreter):
         super().__init__(module)
         self._layers = found
         self._read = _read_by_layers(module)
-        self._observers = _observers(module)
+        calls = module.graph.find_nodes(op="call_module")
+        self._observers = {node: item for node in calls if (item := _observer(module, node)) is not None}
         # Per channel: the shift so far, and the number of values that it rests on.
         self._means: dict[Node, tuple[torch.Tensor, torch.Tensor | int]] = {}
-        self._shapes: dict[Node, list[int]] = {}
+        # How many dimensions a node's result has, and which one holds the channels.
+        self._places: dict[Node, tuple[int, int]] = {}
 
     def run_node(self, n: Node) -> Any:
         result = super().run_node(n)
@@ -230,15 +231,14 @@ class _Means(Interpreter):
 
     def shifts(self) -> Shifts:
         """What to add to each node's result."""
-        return {node: shift.reshape(self._shapes[node]) for node, (shift, _) in self._means.items()}
+        return {node: along(shift, *self._places[node]) for node, (shift, _) in self._means.items()}
 
     def _add(
         self, node: Node, want: torch.Tensor, got: torch.Tensor, axis: int, clip: tuple[float, float]
     ) -> None:
         """One step of stochastic approximation; a running mean where nothing is clipped."""
-        self._shapes[node] = [1] * want.dim()
-        self._shapes[node][axis] = -1
-        want, got = _by_channel(want, axis), _by_channel(got, axis)
+        self._places[node] = want.dim(), axis
+        want, got = (by_channel(values, axis, _POSITIONS) for values in (want, got))
         low, high = clip
         shift, count = self._means.get(node, (got.new_zeros(len(got)), 0))
         moved = got + shift[:, None]
@@ -255,9 +255,3 @@ def _read_by_layers(module: GraphModule) -> set[Node]:
         if str(node.target) in LAYERS or node in read:
             read.update(node.all_input_nodes)
     return read
-
-
-def _by_channel(output: torch.Tensor, axis: int) -> torch.Tensor:
-    """(channels, some of everything else)."""
-    values = output.movedim(axis, 0).flatten(1)
-    return values[:, :: values.shape[1] // _POSITIONS | 1]

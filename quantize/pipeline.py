@@ -106,12 +106,17 @@ def simulate(program: ExportedProgram, calibration: Iterable[Inputs], recipe: Re
         )
         if recipe.rounding == "adaptive":
             round_adaptively(prepared, watched.sample)
-        if recipe.bias_correction == "empirical":
-            correct_biases(prepared, watched.sample)
-        elif recipe.bias_correction == "analytic":
-            correct_biases_analytically(prepared)
+        correct(prepared, watched.sample, recipe)
     set_stage(prepared, "int8")
     return Simulation(prepared, watched.sample, report)
+
+
+def correct(module: GraphModule, sample: list[Inputs], recipe: Recipe) -> None:
+    """Correct the biases of a prepared and frozen graph in the recipe's way."""
+    if recipe.bias_correction == "empirical":
+        correct_biases(module, sample)
+    elif recipe.bias_correction == "analytic":
+        correct_biases_analytically(module)
 
 
 @contextmanager

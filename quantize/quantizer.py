@@ -78,18 +78,15 @@ _INT8_ONLY = frozenset(
     }
 )
 # Scale and zero point that TFLite prescribes for these results.
-_FIXED: Mapping[torch.dtype, Mapping[str, tuple[float, int]]] = {
-    torch.int8: {
-        "aten.sigmoid.default": (1 / 256, -128),
-        "aten.softmax.int": (1 / 256, -128),
-        "aten._softmax.default": (1 / 256, -128),
-        "aten.tanh.default": (1 / 128, 0),
-    },
-    torch.int16: dict.fromkeys(
-        ("aten.sigmoid.default", "aten.softmax.int", "aten._softmax.default", "aten.tanh.default"),
-        (1 / 32768, 0),
-    ),
+_FIXED_INT8: Mapping[str, tuple[float, int]] = {
+    "aten.sigmoid.default": (1 / 256, -128),
+    "aten.softmax.int": (1 / 256, -128),
+    "aten._softmax.default": (1 / 256, -128),
+    "aten.tanh.default": (1 / 128, 0),
 }
+_FIXED_INT16: Mapping[str, tuple[float, int]] = dict.fromkeys(_FIXED_INT8, (1 / 32768, 0))
+# What an output may pass through behind the unit that makes it.
+_BEHIND = _SAME_RANGE | _UNARY | _FIXED_INT8.keys() | {"aten.cat.default"}
 _ADAPTIVE_POOL = "aten.adaptive_avg_pool2d.default"
 
 
@@ -106,8 +103,9 @@ class MobileQuantizer(Quantizer):  # type: ignore[misc]
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self._recipe = recipe
-        self._codes = INT16 if recipe.activations == "int16" else INT8
-        self._fixed = _FIXED[self._codes.dtype]
+        is_int16 = recipe.activations == "int16"
+        self._codes = INT16 if is_int16 else INT8
+        self._fixed = _FIXED_INT16 if is_int16 else _FIXED_INT8
         self._float_results: frozenset[Node] = frozenset()
         self.float_nodes: tuple[Node, ...] = ()
 
@@ -313,6 +311,5 @@ def _tails(results: list[Node]) -> Iterator[Node]:
     while pending:
         node = pending.pop()
         yield node
-        name = str(node.target)
-        if name in _SAME_RANGE | _UNARY | _FIXED[torch.int8].keys() or name == "aten.cat.default":
+        if str(node.target) in _BEHIND:
             pending.extend(node.all_input_nodes)

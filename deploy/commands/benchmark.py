@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mobiledeploy.deploy.commands.options import EngineLibraryOption, RunnerOption
+from mobiledeploy.deploy.commands.options import (
+    EngineLibraryOption,
+    HistoryOption,
+    LabelOption,
+    RunnerOption,
+    StoreOption,
+)
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
+from mobiledeploy.deploy.commands.storing import store
+from mobiledeploy.deploy.commands.tables import columns, milliseconds, pairs, size
 from mobiledeploy.deploy.progress import announcer
 from mobiledeploy.errors import InputError
 
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
 EXAMPLE = "mobiledeploy benchmark mobilenet_v2.tflite --device adb --threads 1,4"
 # Operators that a profile shows.
 SHOWN = 10
+INTERRUPTED = 130
 
 
 def _numbers(text: str) -> str:
@@ -49,7 +58,7 @@ def benchmark(
     launches: Annotated[
         int, typer.Option("--launches", min=1, help="Of the runner, for each setting; they are interleaved.")
     ] = 4,
-    runs: Annotated[int, typer.Option("--runs", min=1, help="Inferences of a launch, at least.")] = 50,
+    count: Annotated[int, typer.Option("--runs", min=1, help="Inferences of a launch, at least.")] = 50,
     seconds: Annotated[
         float, typer.Option("--seconds", min=0.0, help="Duration of a launch, at least.")
     ] = 1.0,
@@ -80,6 +89,12 @@ def benchmark(
     runner: RunnerOption = "auto",
     engine_library: EngineLibraryOption = None,
     profile: Annotated[bool, typer.Option("--profile", help="Time of each operator, too.")] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1.0, max=1500.0, help="Seconds that a launch may take.")
+    ] = 300.0,
+    store_runs: StoreOption = True,
+    label: LabelOption = None,
+    history: HistoryOption = None,
     as_json: JsonOption = False,
 ) -> Outcome:
     """Measure latency on devices: median, percentiles, interval, stability, and all that they depend on."""
@@ -96,7 +111,7 @@ def benchmark(
         threads=tuple(dict.fromkeys(map(int, threads.split(",")))),
         launches=launches,
         timing=Timing(
-            warmup_seconds=warmup, min_runs=runs, min_seconds=seconds, period_us=round(1000 * (period or 0))
+            warmup_seconds=warmup, min_runs=count, min_seconds=seconds, period_us=round(1000 * (period or 0))
         ),
         affinity=check_affinity(affinity),
         governor=governor,
@@ -104,19 +119,23 @@ def benchmark(
         runner=runner,
         library=engine_library,
         profile=profile,
+        timeout=timeout,
     )
     stop = threading.Event()
     with announcer() as announce:
         measured = run(device, plan, announce=announce, stop=stop)
     errors = [item.error for item in measured if item.error]
-    if errors and not any(item.runs for item in measured):
+    runs = [run for item in measured for run in item.runs]
+    ids, unstored = store(runs, history, label) if store_runs else ([], "")
+    if errors and not runs:
         raise errors[0]
     data = {
-        "runs": [run.to_dict() for item in measured for run in item.runs],
+        "runs": [run.to_dict() for run in runs],
+        "history": {"ids": ids, "problem": unstored},
         "errors": [{"device": item.device, "message": str(item.error)} for item in measured if item.error],
     }
-    code = errors[0].exit_code if errors else 0
-    return Outcome(data, lambda: _render(measured), as_json, code)
+    code = INTERRUPTED if stop.is_set() else errors[0].exit_code if errors else 0
+    return Outcome(data, lambda: _render(measured, unstored), as_json, code)
 
 
 def _refuse_twice(files: Sequence[Path]) -> None:
@@ -126,10 +145,8 @@ def _refuse_twice(files: Sequence[Path]) -> None:
             raise InputError("the file is named twice", where=str(file), hint="Name each once")
 
 
-def _render(measured: Sequence[Measured]) -> RenderableType:
+def _render(measured: Sequence[Measured], unstored: str) -> RenderableType:
     from rich.console import Group
-
-    from mobiledeploy.deploy.commands.tables import columns, pairs
 
     runs = [run for item in measured for run in item.runs]
     setting = ("milliseconds", "device", "thr")
@@ -144,7 +161,8 @@ def _render(measured: Sequence[Measured]) -> RenderableType:
     notes = dict.fromkeys(note for run in runs for note in _notes(run))
     profiles = [_profile(run) for run in runs if run.ops]
     failures = [("failed", str(item.error)) for item in measured if item.error]
-    return Group(latency, "", start, "", *profiles, pairs([*notes, *failures]))
+    notes_of_history = [("not stored", unstored)]
+    return Group(latency, "", start, "", *profiles, pairs([*notes, *failures, *notes_of_history]))
 
 
 def _setting(run: LatencyRun) -> tuple[str, str, str]:
@@ -155,10 +173,10 @@ def _latency(run: LatencyRun) -> tuple[str, ...]:
     figures = run.summary
     wide = max(figures.interval.high - figures.median, figures.median - figures.interval.low)
     return (
-        _milliseconds(figures.median),
-        f"±{_milliseconds(wide)}",
-        _milliseconds(figures.p90),
-        _milliseconds(figures.p99),
+        milliseconds(figures.median),
+        f"±{milliseconds(wide)}",
+        milliseconds(figures.p90),
+        milliseconds(figures.p99),
         f"{figures.stability.score:.0%}",
     )
 
@@ -166,14 +184,12 @@ def _latency(run: LatencyRun) -> tuple[str, ...]:
 def _start(run: LatencyRun) -> tuple[str, ...]:
     from statistics import median
 
-    from mobiledeploy.deploy.commands.tables import size
-
     init = [launch.init_ns for launch in run.launches if launch.init_ns is not None]
     first = [launch.first_ns for launch in run.launches if launch.first_ns is not None]
     share = run.engine.delegated_share
     return (
-        _milliseconds(median(init)) if init else "-",
-        _milliseconds(median(first)) if first else "-",
+        milliseconds(median(init)) if init else "-",
+        milliseconds(median(first)) if first else "-",
         size(run.memory_peak) if run.memory_peak else "-",
         f"{share:.0%}" if share is not None else "-",
     )
@@ -192,23 +208,26 @@ def _notes(run: LatencyRun) -> list[tuple[str, str]]:
     )
     return [
         (run.model.name, ", ".join(filter(None, words))),
+        (f"{run.model.name}: energy", _energy(run)),
         (f"{run.device}: held", ", ".join(run.controlled)),
         (f"{run.device}: not held", held),
         (f"{run.device}: beware", ", ".join(findings(run))),
     ]
 
 
-def _profile(run: LatencyRun) -> RenderableType:
-    from mobiledeploy.deploy.commands.tables import columns
+def _energy(run: LatencyRun) -> str:
+    joules = run.energy_per_inference
+    return (
+        ""
+        if joules is None
+        else f"{1000 * joules:.3g} mJ of the battery for each inference, threads {run.threads}"
+    )
 
+
+def _profile(run: LatencyRun) -> RenderableType:
     total = sum(op.ns for op in run.ops) or 1
     slowest = sorted(run.ops, key=lambda op: -op.ns)[:SHOWN]
     rows = [
-        (op.kind, op.name, _milliseconds(op.ns / max(1, op.calls)), f"{op.ns / total:.1%}") for op in slowest
+        (op.kind, op.name, milliseconds(op.ns / max(1, op.calls)), f"{op.ns / total:.1%}") for op in slowest
     ]
     return columns((f"{run.model.name}: op", "name", "ms", "share"), rows)
-
-
-def _milliseconds(nanoseconds: float) -> str:
-    value = nanoseconds / 1e6
-    return f"{value:.{3 if value < 10 else 2 if value < 100 else 1}f}"

@@ -1,4 +1,4 @@
-"""``mobiledeploy devices list | info | doctor``."""
+"""``mobiledeploy devices list | info | doctor | clean``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 HELP = "Phones and boards: what is attached, what each is, whether it can be measured."
 LIST_EXAMPLE = "mobiledeploy devices list"
 INFO_EXAMPLE = "mobiledeploy devices info adb:0A041FDD4003XK"
+CLEAN_EXAMPLE = "mobiledeploy devices clean ssh:pi@board.local"
 DOCTOR_EXAMPLE = "mobiledeploy devices doctor ssh:pi@board.local"
 
 # Someone waits at the terminal.
@@ -73,10 +74,22 @@ def doctor(reference: Reference, as_json: JsonOption = False) -> Outcome:
     return Outcome(data, lambda: _render_checks(checks), as_json, DeviceError.exit_code if failed else 0)
 
 
+def clean(reference: Reference, as_json: JsonOption = False) -> Outcome:
+    """Remove what measurements keep on a device: runners, engine libraries, leftovers of a crash."""
+    from mobiledeploy.device_tests.references import connect
+    from mobiledeploy.device_tests.session import clean as remove
+
+    with connect(reference, purpose="devices clean", timeout=CONNECT_TIMEOUT) as device:
+        folder = remove(device)
+        name = device.transport.name
+    return Outcome({"device": name, "removed": folder}, lambda: f"{name}: {folder} removed", as_json)
+
+
 COMMANDS = (
     ("list", list_devices, LIST_EXAMPLE),
     ("info", info, INFO_EXAMPLE),
     ("doctor", doctor, DOCTOR_EXAMPLE),
+    ("clean", clean, CLEAN_EXAMPLE),
 )
 
 

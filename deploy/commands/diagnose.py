@@ -59,12 +59,12 @@ def diagnose(
     two. cumulative: of the layer's own result, with everything before it in int8.
     """
     from mobiledeploy.deploy.layer_diagnosis import diagnose_source
-    from mobiledeploy.deploy.layer_plot import check_plot
     from mobiledeploy.deploy.layer_plot import plot as draw
+    from mobiledeploy.deploy.pictures import check_picture
     from mobiledeploy.deploy.sources import as_source
 
     if plot is not None:
-        check_plot(plot)
+        check_picture(plot)
     with announcer() as announce, collector_paused():
         stages = Stages(announce)
         chosen = read_recipe(recipe)

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mobiledeploy.deploy.commands.options import EngineLibraryOption, RunnerOption
+from mobiledeploy.deploy.commands.options import (
+    EngineLibraryOption,
+    HistoryOption,
+    LabelOption,
+    RunnerOption,
+    StoreOption,
+)
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
+from mobiledeploy.deploy.commands.storing import store
 from mobiledeploy.deploy.progress import counter
 from mobiledeploy.errors import VerificationError
 
@@ -74,6 +81,9 @@ def evaluate(
     predictions: Annotated[
         bool, typer.Option("--predictions", help="Put every image's predictions into the JSON.")
     ] = False,
+    store_runs: StoreOption = True,
+    label: LabelOption = None,
+    history: HistoryOption = None,
     as_json: JsonOption = False,
 ) -> Outcome:
     """Measure top-1 and top-5 of a file on labelled images, with 95% intervals."""
@@ -113,15 +123,19 @@ def evaluate(
         if path is not None:
             with counter(f"evaluate {path.name}") as progress:
                 runs.append(run(path, progress))
+    # Evaluations on this host are for development; those of devices, and what is asked for, are kept.
+    kept = store_runs and (device is not None or label is not None or history is not None)
+    ids, unstored = store(runs, history, label) if kept else ([], "")
     difference = paired(runs[1], runs[0]) if against else None
     data = {
         **_to_data(runs[0], predictions),
         "against": _to_data(runs[1], predictions) if against else None,
         "difference": difference.to_dict() if difference else None,
+        "history": {"ids": ids, "problem": unstored},
     }
     unsound = any(item.host and not item.host.sound for item in runs)
     code = VerificationError.exit_code if unsound else 0
-    return Outcome(data, lambda: _render(runs, difference), as_json, code)
+    return Outcome(data, lambda: _render(runs, difference, unstored), as_json, code)
 
 
 def _to_data(run: AccuracyRun, predictions: bool) -> dict[str, object]:
@@ -129,7 +143,7 @@ def _to_data(run: AccuracyRun, predictions: bool) -> dict[str, object]:
     return data if predictions else {key: value for key, value in data.items() if key != "predictions"}
 
 
-def _render(runs: list[AccuracyRun], difference: PairedDifference | None) -> RenderableType:
+def _render(runs: list[AccuracyRun], difference: PairedDifference | None, unstored: str) -> RenderableType:
     from rich.console import Group
 
     from mobiledeploy.deploy.commands.tables import columns, pairs
@@ -154,6 +168,7 @@ def _render(runs: list[AccuracyRun], difference: PairedDifference | None) -> Ren
             ("McNemar's p", f"{difference.p_value:.3g}"),
             ("same prediction", f"{100 * difference.agreement:.1f}% of images"),
         ]
+    notes.append(("not stored", unstored))
     notes += [(f"{run.file}: device", words) for run in runs if (words := _on_device(run))]
     return Group(columns(heads, rows), pairs(notes))
 

@@ -40,13 +40,35 @@ RecipeOption = Annotated[
     Path | None,
     typer.Option("--recipe", metavar="JSON", help="How to quantize; fields left out have their defaults."),
 ]
-RunnerName = Literal["auto", "native", "python"]
+RunnerName = Literal["auto", "native", "python", "benchmark_model"]
 RunnerOption = Annotated[
-    RunnerName, typer.Option("--runner", help="On the device: the native program, or its own Python.")
+    RunnerName,
+    typer.Option(
+        "--runner", help="The native program, the device's own Python, or TFLite's benchmark_model."
+    ),
 ]
 EngineLibraryOption = Annotated[
     Path | None,
-    typer.Option("--engine-library", metavar="FILE", help="Engine for the device: .so, or Android's .aar."),
+    typer.Option(
+        "--engine-library",
+        metavar="FILE",
+        help="Engine for the device: .so, or Android's .aar; or the program benchmark_model.",
+    ),
+]
+HistoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--history",
+        metavar="URL|FILE",
+        help="A file or postgresql://USER@HOST/DATABASE; else MOBILEDEPLOY_HISTORY, else the user's own.",
+    ),
+]
+# Of commands that store runs.
+LabelOption = Annotated[
+    str | None, typer.Option("--label", metavar="TEXT", help="A word to find the stored runs by.")
+]
+StoreOption = Annotated[
+    bool, typer.Option("--store/--no-store", help="Keep the runs in the history (see history).")
 ]
 MAX_IMAGES = 16
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,13 @@ JsonOption = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """Text that is data: printed as it is, neither folded to the terminal nor coloured."""
+
+    lines: Iterable[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """The result of a command.
 
@@ -28,6 +36,17 @@ class Outcome:
     """
 
     data: dict[str, Any]
-    text: Callable[[], RenderableType]
+    text: Callable[[], RenderableType | Lines]
     as_json: bool
     exit_code: int = 0
+
+
+def to_json(data: dict[str, Any]) -> str:
+    """One line of JSON for people and programs."""
+    text = json.dumps(data, default=str, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Halves of characters, as names that are no UTF-8 have them: JSON can write them, UTF-8 cannot.
+        return json.dumps(data, default=str, allow_nan=False)
+    return text

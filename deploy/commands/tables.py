@@ -50,3 +50,12 @@ def millions(count: int) -> str:
 def shape(dimensions: Sequence[int]) -> str:
     """``1x224x224x3``; ``?`` where the file leaves a dimension open."""
     return "x".join("?" if item < 0 else str(item) for item in dimensions) or "scalar"
+
+
+def milliseconds(nanoseconds: float) -> str:
+    """Four digits that mean something: ``12.35``, ``0.1235``, ``1235``."""
+    value = nanoseconds / 1e6
+    if value >= 1000:
+        return f"{value:.0f}"
+    # Rounding may give a fifth digit, and a point after it.
+    return f"{value:#.4g}".rstrip(".") if value >= 1e-3 else f"{value:.6f}"

@@ -13,11 +13,13 @@ from mobiledeploy.errors import InputError
 from mobiledeploy.runtimes.runner.platforms import ANDROID, ARM64, ARMV7, GNU, MUSL, X86_64
 
 _ARCH_OF: Mapping[int, str] = MappingProxyType({183: ARM64, 40: ARMV7, 62: X86_64})
-_PT_LOAD, _PT_DYNAMIC = 1, 2
+_PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_NOTE = 1, 2, 3, 4
 _DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_SONAME = 0, 1, 5, 14
+# What the NDK puts into libraries, and the loader that it has programs ask for; musl's is another.
+_ANDROID_NOTE, _ANDROID_LOADER = b"Android\0", b"/system/bin/linker"
 # Bionic has these beside libc.so; in musl they are inside.
 _BIONIC = frozenset({"libdl.so", "libm.so", "liblog.so", "libandroid.so"})
-MOST_SEGMENTS, MOST_ENTRIES, LONGEST_NAME = 256, 4096, 255
+MOST_SEGMENTS, MOST_ENTRIES, LONGEST_NAME, LONGEST_NOTES = 256, 4096, 255, 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,8 @@ def _read(file: BinaryIO) -> Elf:
         if tag in names and table is not None:
             names[tag].append(_name(file, segments, table + value))
     needed = tuple(names[_DT_NEEDED])
-    return Elf(_ARCH_OF[machine], _libc(needed), "".join(names[_DT_SONAME][:1]), needed)
+    libc = _libc(needed, _is_android(file, segments))
+    return Elf(_ARCH_OF[machine], libc, "".join(names[_DT_SONAME][:1]), needed)
 
 
 def _segments(file: BinaryIO, start: bytes, wide: bool) -> Iterator[_Segment]:
@@ -135,11 +138,21 @@ def _at(file: BinaryIO, offset: int, size: int) -> bytes:
     return data
 
 
-def _libc(needed: tuple[str, ...]) -> str | None:
+def _is_android(file: BinaryIO, segments: list[_Segment]) -> bool:
+    for segment in segments:
+        if segment.kind in (_PT_NOTE, _PT_INTERP):
+            file.seek(segment.offset)
+            found = file.read(min(segment.size, LONGEST_NOTES))
+            if _ANDROID_NOTE in found or found.startswith(_ANDROID_LOADER):
+                return True
+    return False
+
+
+def _libc(needed: tuple[str, ...], android: bool) -> str | None:
     if "libc.so.6" in needed:
         return GNU
     if any(name.startswith("libc.musl-") for name in needed):
         return MUSL
     if "libc.so" in needed:
-        return ANDROID if _BIONIC & set(needed) else MUSL
+        return ANDROID if android or _BIONIC & set(needed) else MUSL
     return None

@@ -303,7 +303,10 @@ class Run:
         if out:
             self._close(out)
         self.lines.say("outputs", items=items, sha256=digest.hexdigest(), steady=steady)
-        ops = self.engine.profile() if options.profile else None
+        try:
+            ops = self.engine.profile() if options.profile else None
+        except OSError as error:
+            raise RunnerError("output", f"the profile: {_one_line(error)}") from error
         if ops is not None:
             self.lines.say("profile", ops=ops)
 

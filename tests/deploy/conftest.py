@@ -1,11 +1,13 @@
-"""A model small enough to convert in every test."""
+"""A model small enough to convert in every test, and images to calibrate it on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mobiledeploy.contract import Preprocessing, Provenance
 from mobiledeploy.source import SourceModel
@@ -36,6 +38,18 @@ def tiny() -> SourceModel:
         ("ant", "bee", "cat", "dog"),
         Provenance(model="tiny", weights="random"),
     )
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of 30 images, coarse noise."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for index in range(30):
+        pixels = generator.integers(0, 255, (4, 4, 3), np.uint8)
+        Image.fromarray(pixels).resize((40, 40), Image.Resampling.BILINEAR).save(folder / f"{index:02}.png")
+    return folder
 
 
 @pytest.fixture

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 import mobiledeploy
@@ -23,17 +21,6 @@ from mobiledeploy.source import SourceModel
 PLAIN = Recipe(
     weights="per-tensor", ranges="minmax", equalisation=False, bias_correction="none", rounding="nearest"
 )
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    generator = np.random.default_rng(0)
-    for index in range(30):
-        pixels = generator.integers(0, 255, (4, 4, 3), np.uint8)
-        Image.fromarray(pixels).resize((40, 40), Image.Resampling.BILINEAR).save(folder / f"{index:02}.png")
-    return folder
 
 
 @pytest.fixture

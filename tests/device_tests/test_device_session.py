@@ -14,7 +14,7 @@ import pytest
 from mobiledeploy.device_tests.errors import DeviceBusyError
 from mobiledeploy.device_tests.local import LocalTransport
 from mobiledeploy.device_tests.references import Device
-from mobiledeploy.device_tests.session import STALE_MINUTES, VARIABLE, open_session
+from mobiledeploy.device_tests.session import STALE_MINUTES, VARIABLE, clean, open_session
 
 DEAD = 2**22 - 1
 
@@ -124,3 +124,17 @@ def test_a_damaged_owner_is_waited_for_then_replaced(device: Device, owner: str)
     with open_session(device, "test"):
         pass
     assert not folder.exists()
+
+
+def test_cleaning_leaves_only_what_is_not_ours(device: Device, tmp_path: Path) -> None:
+    assert device.folder
+    work = Path(device.folder)
+    with open_session(device, "test") as session:
+        session.place(Path(__file__), keep=True)
+    assert list((work / "store").iterdir())
+    (work / "mine").touch()
+    assert clean(device) == str(work)
+    assert [path.name for path in work.iterdir()] == ["mine"]
+    (work / "mine").unlink()
+    clean(device)
+    assert not work.exists()

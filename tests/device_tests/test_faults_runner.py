@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 from lab import odd_runner
 from lab.trial import Trial, left_files, left_processes, wait_for
 
+from mobiledeploy.device_tests.session import STALE_MINUTES
 from mobiledeploy.runtimes.runner import build
 from mobiledeploy.runtimes.runner.platforms import host_platform
 
@@ -38,6 +42,7 @@ FAULTS = tuple(
     (job, mode, 1 + index % 2) for job in OF_ONE for index, mode in enumerate((*BOTH, *OF_ONE[job]))
 )
 FAST = 6
+SLOW = re.compile("hang|group|daemon")
 
 
 def _marks(index: int) -> tuple[pytest.MarkDecorator, ...]:
@@ -69,8 +74,12 @@ def test_an_odd_runner(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "native_runner", lambda platform: program)
-        odd = replace(trial, samples=true_samples, timeout=4.0 if "hang" in mode else 20.0)
+        odd = replace(trial, samples=true_samples, timeout=4.0 if SLOW.match(mode) else 20.0)
         odd.attempt(job, 30)
+    if mode == "session: spoilt":
+        # Whose it was cannot be read any more; it is waited for.
+        then = time.time() - 60 * (STALE_MINUTES + 2)
+        os.utime(work / "session" / "beat", (then, then))
     assert (said / str(number)).is_file()
     assert trial.attempt(job, 30) == "right"
     assert not left_files(work)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import shutil
-import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from lab.machine import Machine
 from mobiledeploy.deploy.conversion import convert_all
 from mobiledeploy.deploy.evaluation import evaluate, evaluate_device
 from mobiledeploy.deploy.sources import as_source
-from mobiledeploy.device_tests.accuracy import AccuracyRun
 from mobiledeploy.device_tests.benchmark import benchmark
 from mobiledeploy.device_tests.latency_run import EMULATED_CLOCK, LatencyRun
 from mobiledeploy.device_tests.launch import launch
@@ -30,6 +28,7 @@ from mobiledeploy.runtimes.runner.request import Timing
 pytestmark = [pytest.mark.device, pytest.mark.slow, pytest.mark.data, pytest.mark.timeout(1200)]
 IMAGES = 100
 BOARD = Platform("arm64")
+SEEN = "/data/local/tmp/seen"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -171,13 +170,13 @@ def test_the_governor_is_set_and_put_back(
     monkeypatch.chdir(tmp_path)
     devices(fragile, tmp_path)
     now = ["cat", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"]
-    runner = ["sh", "-c", f'{" ".join(now)} >/tmp/seen; echo \'{{"event":"end","exit_code":0}}\'']
+    runner = ["sh", "-c", f'{" ".join(now)} >{SEEN}; echo \'{{"event":"end","exit_code":0}}\'']
     with connect("board") as device, open_session(device, "test") as session:
         assert session.run(["sh", "-c", CPUFREQ]).exit_code == 0
         try:
             done = launch(session, runner, 0, governor="performance")
             assert done.governor == (1, 1)
-            assert session.run(["cat", "/tmp/seen"]).stdout == "performance\n"
+            assert session.run(["cat", SEEN]).stdout == "performance\n"
             assert session.run(now).stdout == "schedutil\n"
             # A launch that is ended puts it back, too.
             killed = launch(session, ["sleep", "60"], 1, governor="performance", timeout=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import struct
 import subprocess
 import sys
 import zipfile
@@ -285,3 +286,50 @@ def test_a_damaged_elf_is_refused_or_read(
     except InputError:
         return
     assert elf.arch in ("arm64", "armv7", "x86_64")
+
+
+def minimal_elf(needed: list[bytes], interpreter: bytes = b"", note: bytes = b"") -> bytes:
+    """A 64-bit ELF file for arm64 of program headers and their contents only, mapped at address 0."""
+    names, offsets = b"\0", []
+    for name in needed:
+        offsets.append(len(names))
+        names += name + b"\0"
+    parts = [names, interpreter, note]
+    starts = [64 + 56 * 4 + sum(map(len, parts[:index])) for index in range(3)]
+    entries = [(1, offset) for offset in offsets] + [(5, starts[0]), (0, 0)]
+    dynamic = b"".join(struct.pack("<qQ", *entry) for entry in entries)
+    place = starts[2] + len(note)
+    size = place + len(dynamic)
+    headers = [
+        (1, 0, size),
+        (2, place, len(dynamic)),
+        (3, starts[1], len(interpreter)),
+        (4, starts[2], len(note)),
+    ]
+    start = (
+        b"\x7fELF\x02\x01\x01"
+        + bytes(9)
+        + struct.pack("<HHIQQQIHHHHHH", 3, 183, 1, 0, 64, 0, 0, 64, 56, 4, 64, 0, 0)
+    )
+    table = b"".join(
+        struct.pack("<IIQQQQQQ", kind, 4, at, at, at, length, length, 8) for kind, at, length in headers
+    )
+    return start + table + b"".join(parts) + dynamic
+
+
+@pytest.mark.parametrize(
+    ("elf", "libc"),
+    [
+        (minimal_elf([b"libm.so.6", b"libc.so.6"]), "gnu"),
+        (minimal_elf([b"libc.so"]), "musl"),
+        (minimal_elf([b"libc.musl-aarch64.so.1"]), "musl"),
+        (minimal_elf([b"libc.so", b"libdl.so"]), "android"),
+        (minimal_elf([b"libc.so"], b"/system/bin/linker64\0"), "android"),
+        (minimal_elf([b"libc.so"], note=struct.pack("<III", 8, 4, 1) + b"Android\0" + bytes(4)), "android"),
+        (minimal_elf([]), None),
+    ],
+)
+def test_the_c_library_of_an_elf(elf: bytes, libc: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "lib.so"
+    path.write_bytes(elf)
+    assert (read_elf(path).arch, read_elf(path).libc) == ("arm64", libc)

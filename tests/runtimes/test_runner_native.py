@@ -115,6 +115,27 @@ def test_dtypes(dtype: str, kind: str, native: Launcher, tmp_path: Path) -> None
     assert report.inputs[0].dtype == dtype.lower()
 
 
+@pytest.mark.parametrize("size", [1, 55, 56, 63, 64, 65, 119, 120])
+def test_digests_of_any_length(size: int, native: Launcher, tmp_path: Path) -> None:
+    model = tmp_path / "m.tflite"
+    tensors = [T("x", (size,), "BOOL"), T("y", (size,), "BOOL")]
+    model.write_bytes(build(G(tensors, [N("LOGICAL_NOT", ("x",), ("y",))], ["x"], ["y"])))
+    check_each(native, model, tmp_path, 3)
+
+
+def test_signatures(native: Launcher, tmp_path: Path) -> None:
+    """Compiled models are called by signature: one of another graph must not get the main graph's buffers."""
+    tensors, nodes = [T("x", (4,)), T("y", (4,))], [N("ABS", ("x",), ("y",))]
+    other = G([T("p", (2,)), T("q", (2,))], [N("NEG", ("p",), ("q",))], ["p"], ["q"], {"i": "p", "o": "q"})
+    model = tmp_path / "m.tflite"
+    model.write_bytes(build(G(tensors, nodes, ["x"], ["y"], {"i": "x", "o": "y"}), other))
+    check_each(native, model, tmp_path)
+    model.write_bytes(build(G(tensors, nodes, ["x"], ["y"]), other))
+    launch = native(model, *ONCE)
+    assert launch.exit_code == 66
+    assert "signature" in str(launch.report.failure)
+
+
 def test_names_are_ascii_on_the_line(native: Launcher, tmp_path: Path) -> None:
     name = 'x"\\\n\tü☃😀'
     model = tmp_path / "m.tflite"

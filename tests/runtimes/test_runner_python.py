@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from runner_launch import Launcher
 
@@ -87,6 +88,21 @@ def test_as_the_native_runner(
         assert launch.report.items == count
         files.append(out.read_bytes())
     assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("dtype", ["FLOAT16", "FLOAT", "DOUBLE", "BOOL", "INT8", "UINT16", "INT64"])
+def test_the_same_made_up_inputs(dtype: str, native: Launcher, python: Launcher, tmp_path: Path) -> None:
+    kind = getattr(onnx.TensorProto, dtype)
+    ends = [onnx.helper.make_tensor_value_info(name, kind, [3, 7]) for name in "xyab"]
+    nodes = [onnx.helper.make_node("Identity", [source], [target]) for source, target in ("xa", "yb")]
+    graph = onnx.helper.make_graph(nodes, "g", ends[:2], ends[2:])
+    imports = [onnx.helper.make_opsetid("", 17)]
+    model = tmp_path / "m.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=imports, ir_version=8), model)
+    ours, theirs = native(model, *ONCE).report, python(model, *ONCE).report
+    assert (ours.failure, theirs.failure) == (None, None)
+    assert ours.digest == theirs.digest
+    assert ours.inputs == theirs.inputs
 
 
 def test_a_measurement(python: Launcher, small_files: dict[str, Path]) -> None:

@@ -21,6 +21,10 @@ static void load(const char *path) {
         give_up(FAIL_ENGINE, "%s lacks LiteRt" #symbol, path);
     LITERT_FUNCTIONS(FIND)
 #undef FIND
+#define FIND(symbol, arguments) \
+    litert.symbol = (LiteRtStatus(*) arguments)library_find(library, "LiteRt" #symbol);
+    LITERT_PROFILER(FIND)
+#undef FIND
     /* The library carries no version: these are told by what it exports. */
     known_version = library_find(library, "LiteRtSetAcceleratorGetHooks") ? "2.3 or later" : "2.2";
 }
@@ -61,6 +65,15 @@ static void describe(LiteRtHandle handle, LiteRtHandle buffer, Tensor *tensor) {
         give_up(FAIL_MODEL, "tensor %s: a buffer of %zu bytes instead of %zu", tensor->name, bytes, tensor->bytes);
 }
 
+/* A compiled model is run by the number of a signature: the first one's graph has to be the main one. */
+static void check_signature(void) {
+    size_t count = 0;
+    LiteRtHandle signature = NULL, graph = NULL;
+    if (litert.GetNumModelSignatures(file.file, &count) || !count) return;
+    if (litert.GetModelSignature(file.file, 0, &signature) || litert.GetSignatureSubgraph(signature, &graph)) return;
+    if (graph != file.graph) give_up(FAIL_MODEL, "the first signature is not that of the main graph");
+}
+
 static void open_model(const Arguments *arguments, Model *model) {
     size_t nodes = 0;
     LiteRtHandle tensor = NULL;
@@ -70,6 +83,7 @@ static void open_model(const Arguments *arguments, Model *model) {
     if (status == LITERT_NO_MEMORY) give_up(FAIL_MEMORY, "not enough for the model");
     if (status) give_up(FAIL_MODEL, "LiteRT does not take the file: %s", litert_word(status));
     if (litert.GetModelSubgraph(file.file, 0, &file.graph)) give_up(FAIL_MODEL, "the file has no graph");
+    check_signature();
     litert_compile(&compiled, &file, arguments->threads, false);
     model->inputs.count = compiled.input_count;
     model->outputs.count = compiled.output_count;

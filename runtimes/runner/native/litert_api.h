@@ -44,7 +44,7 @@ typedef struct {
 /* An operator by itself; one that a delegate computes. */
 enum { EVENT_OPERATOR = 1 << 1, EVENT_OF_DELEGATE = 1 << 3 };
 
-/* return type, name, arguments */
+/* Name and arguments; all return a status. */
 #define LITERT_FUNCTIONS(F)                                                                             \
     F(CreateEnvironment, (int, const void *, LiteRtHandle *))                                           \
     F(CreateModelFromFile, (LiteRtHandle, const char *, LiteRtHandle *))                                \
@@ -54,6 +54,9 @@ enum { EVENT_OPERATOR = 1 << 1, EVENT_OF_DELEGATE = 1 << 3 };
     F(AddOpaqueOptions, (LiteRtHandle, LiteRtHandle))                                                   \
     F(CreateCompiledModel, (LiteRtHandle, LiteRtHandle, LiteRtHandle, LiteRtHandle *))                  \
     F(GetModelSubgraph, (LiteRtHandle, size_t, LiteRtHandle *))                                         \
+    F(GetNumModelSignatures, (LiteRtHandle, size_t *))                                                  \
+    F(GetModelSignature, (LiteRtHandle, size_t, LiteRtHandle *))                                        \
+    F(GetSignatureSubgraph, (LiteRtHandle, LiteRtHandle *))                                             \
     F(GetNumSubgraphInputs, (LiteRtHandle, size_t *))                                                   \
     F(GetNumSubgraphOutputs, (LiteRtHandle, size_t *))                                                  \
     F(GetNumSubgraphOps, (LiteRtHandle, size_t *))                                                      \
@@ -68,7 +71,10 @@ enum { EVENT_OPERATOR = 1 << 1, EVENT_OF_DELEGATE = 1 << 3 };
     F(GetTensorBufferPackedSize, (LiteRtHandle, size_t *))                                              \
     F(LockTensorBuffer, (LiteRtHandle, void **, int))                                                   \
     F(UnlockTensorBuffer, (LiteRtHandle))                                                               \
-    F(RunCompiledModel, (LiteRtHandle, size_t, size_t, LiteRtHandle *, size_t, LiteRtHandle *))         \
+    F(RunCompiledModel, (LiteRtHandle, size_t, size_t, LiteRtHandle *, size_t, LiteRtHandle *))
+
+/* A build may lack these: then nothing is said of the delegate. */
+#define LITERT_PROFILER(F)                                                                              \
     F(CompiledModelGetProfiler, (LiteRtHandle, LiteRtHandle *))                                         \
     F(StartProfiler, (LiteRtHandle))                                                                    \
     F(StopProfiler, (LiteRtHandle))                                                                     \
@@ -78,6 +84,7 @@ enum { EVENT_OPERATOR = 1 << 1, EVENT_OF_DELEGATE = 1 << 3 };
 typedef struct {
 #define FIELD(name, arguments) LiteRtStatus(*name) arguments;
     LITERT_FUNCTIONS(FIELD)
+    LITERT_PROFILER(FIELD)
 #undef FIELD
 } LiteRtApi;
 

@@ -40,6 +40,9 @@ bool litert_survey(const LiteRtFile *file, const Arguments *arguments, Model *mo
     LiteRtEvent *events = NULL;
     const int runs = arguments->profile ? PROFILE_RUNS : 1;
     int64_t own = 0, taken = 0;
+    if (!litert.CompiledModelGetProfiler || !litert.StartProfiler || !litert.StopProfiler ||
+        !litert.GetNumProfilerEvents || !litert.GetProfilerEvents)
+        return false;
     litert_compile(&profiled, file, arguments->threads, true);
     if (litert.CompiledModelGetProfiler(profiled.compiled, &profiler) || !profiler) return false;
     for (size_t i = 0; i < profiled.input_count; i++) {

@@ -120,7 +120,8 @@ static void go(const Engine *engine, const Arguments *arguments, Model *model, u
     bool steady = !memcmp(run.first_output, run.output, model->outputs.bytes);
     outputs_close(&run.outputs, digest);
     say_outputs(run.outputs.items, digest, steady);
-    if (engine->survey(arguments, model, run.input)) say_model(model);
+    /* It takes as long as several inferences, and is about latency. */
+    if (!arguments->each && engine->survey(arguments, model, run.input)) say_model(model);
 }
 
 int main(int count, char **words) {

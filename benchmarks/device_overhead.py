@@ -1,0 +1,67 @@
+"""What the harness adds to the engine: between two inferences, and to a whole evaluation, on this machine.
+
+    python benchmarks/device_overhead.py [MODEL.tflite] [--images DIR --labels CSV]
+
+Prints two ratios: time between the end of an inference and the begin of the next, over the
+inference; and images per second of ``evaluate --device local`` over the engine's own rate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from accuracy import IMAGES
+
+from mobiledeploy.deploy.conversion import convert_all
+from mobiledeploy.deploy.evaluation import evaluate_device
+from mobiledeploy.deploy.sources import as_source
+from mobiledeploy.device_tests.benchmark import benchmark
+from mobiledeploy.device_tests.device_accuracy import Options
+from mobiledeploy.device_tests.plan import Plan
+from mobiledeploy.runtimes.formats import read_artifact
+from mobiledeploy.runtimes.runner.request import Timing
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("model", type=Path, nargs="?", help="default: MobileNetV2 in fp32")
+    parser.add_argument("--images", type=Path, default=IMAGES)
+    parser.add_argument("--labels", type=Path, default=IMAGES.with_suffix(".csv"))
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        model = given.model or converted(Path(folder))
+        print(f"{model.name}: between inferences {between(model):.4%} of an inference")
+        options = Options(threads=1)
+        run = evaluate_device(
+            model, given.images, "local", labels=given.labels, options=options, compare=False
+        )
+    whole, engine = run.images_per_second, run.images / (run.engine_seconds or 1)
+    print(f"{whole:.1f} images/s, the engine alone {engine:.1f}: {whole / engine:.1%}")
+
+
+def converted(folder: Path) -> Path:
+    """The default model."""
+    source = as_source("mobilenet_v2")
+    return convert_all(source, ("tflite",), name="mobilenet_v2", output=folder)[0].artifact.path
+
+
+def between(model: Path) -> float:
+    """Median over the inferences of five launches."""
+    plan = Plan((read_artifact(model),), launches=5, timing=Timing(min_runs=100, min_seconds=1))
+    (measured,) = benchmark(["local"], plan)
+    (run,) = measured.runs
+    shares = []
+    for launch in run.launches:
+        ends = [start + ns for start, ns in zip(launch.starts_ns, launch.samples_ns, strict=True)]
+        shares += [
+            (begin - end) / ns
+            for begin, end, ns in zip(launch.starts_ns[1:], ends, launch.samples_ns, strict=False)
+        ]
+    return median(shares)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""Stored runs for people: a list, and one run whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mobiledeploy.deploy.commands.tables import columns, milliseconds, pairs, size
+from mobiledeploy.device_tests.errors import one_line
+from mobiledeploy.device_tests.history import Record, Row
+from mobiledeploy.device_tests.latency_run import EMULATED_CLOCK, LatencyRun
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from mobiledeploy.device_tests.accuracy_run import AccuracyRun, Share
+    from mobiledeploy.device_tests.conditions import Conditions
+
+# Enough of an id to be the only one.
+_ID = 8
+
+
+def listing(rows: Sequence[Row], where: str, total: int) -> RenderableType:
+    """A few lines per run, as a terminal has 80 columns."""
+    from rich.console import Group
+
+    table = columns(("id", "time, UTC", "result", "run"), map(_cells, rows))
+    for column in table.columns[:-1]:
+        # Names fold, figures do not.
+        column.no_wrap = True
+    shown = f"{len(rows)} of {total} runs in {where}"
+    return Group(*([table] if rows else []), pairs([("shown", shown)]))
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    threads = "" if row.threads is None else f"{row.threads} thread{'' if row.threads == 1 else 's'}"
+    setting = ", ".join(filter(None, (row.device, row.engine, threads)))
+    words = "; ".join(filter(None, (row.label, *row.notes)))
+    return (
+        one_line(row.id)[:_ID],
+        f"{row.time:%Y-%m-%d}\n{row.time:%H:%M}",
+        "\n".join(_result(row)),
+        "\n".join(filter(None, map(one_line, (row.model_name, setting, words)))),
+    )
+
+
+def _result(row: Row) -> Iterable[str]:
+    if row.top1 is not None:
+        yield f"top-1 {100 * row.top1:.1f}%"
+        yield f"of {row.images} images"
+    elif row.median_ns is None:
+        yield "no samples"
+    else:
+        yield f"{milliseconds(row.median_ns)} ms"
+        if row.low_ns is not None and row.high_ns is not None:
+            yield f"95%: {_range(row.low_ns, row.high_ns)}"
+        if row.p90_ns is not None:
+            yield f"p90: {milliseconds(row.p90_ns)}"
+
+
+def whole(record: Record, document: dict[str, Any]) -> RenderableType:
+    """Everything that a person reads of one run.
+
+    Args:
+        record: the run.
+        document: as it is stored, with the figures drawn from it.
+    """
+    from rich.console import Group
+
+    head = [
+        ("id", record.id),
+        ("kind", record.kind),
+        ("time, UTC", record.time),
+        ("label", record.label),
+        ("commit", record.commit),
+        ("mobiledeploy", record.harness),
+    ]
+    run = record.run
+    if isinstance(run, LatencyRun):
+        rows = [*head, *_latency(run, document["run"].get("summary"))]
+        heads = ("launch", "samples", "init ms", "first ms", "median ms", "memory", "complete")
+        launches = [columns(heads, _launches(run))] if run.launches else []
+        return Group(_plain(rows), *launches)
+    return Group(_plain([*head, ("device", record.device), *_accuracy(run)]))
+
+
+def _latency(run: LatencyRun, summary: dict[str, Any] | None) -> list[tuple[str, str | None]]:
+    facts, model, engine, timing = run.facts, run.model, run.engine, run.timing
+    name = " ".join(filter(None, (facts.manufacturer, facts.model)))
+    pace = f"a sample every {timing.period_us / 1000:g} ms" if timing.period_us else "burst"
+    return [
+        ("device", f"{run.device} ({name})" if name else run.device),
+        ("SoC", facts.soc),
+        ("system", ", ".join(filter(None, (facts.os, facts.kernel)))),
+        ("build", facts.build),
+        ("virtual", f"yes ({facts.emulated_sign})" if facts.emulated else None),
+        ("model", f"{model.name}, {model.target}, {model.arithmetic}, {size(model.size)}"),
+        ("sha256", model.sha256),
+        ("engine", f"{engine.name} {engine.version}, {engine.runner}"),
+        ("delegate", _delegate(run)),
+        ("threads", str(run.threads)),
+        ("cores", ", ".join(map(str, run.affinity)) or "all"),
+        ("pace", pace),
+        ("clock", run.clock),
+        ("held", ", ".join(run.controlled)),
+        *(("not held", f"{item.name}: {item.reason}") for item in run.uncontrolled),
+        *_figures(summary, run.clock),
+        ("memory", size(run.memory_peak) if run.memory_peak else None),
+        ("complete", "yes" if run.complete else "no: incomplete"),
+        ("before", _conditions(run.before)),
+        ("after", _conditions(run.after)),
+    ]
+
+
+def _figures(summary: dict[str, Any] | None, clock: str) -> list[tuple[str, str | None]]:
+    if summary is None:
+        return [("latency", "no samples")]
+    interval = summary["interval"]
+    mark = f" ({EMULATED_CLOCK})" if clock == EMULATED_CLOCK else ""
+    median = f"{milliseconds(summary['median'])} ms, 95%: {_range(interval['low'], interval['high'])}{mark}"
+    tail = f"{milliseconds(summary['p90'])} and {milliseconds(summary['p99'])} ms{mark}"
+    return [
+        ("median", median),
+        ("p90, p99", tail),
+        ("least, mean", f"{milliseconds(summary['minimum'])} and {milliseconds(summary['mean'])} ms{mark}"),
+        ("samples", str(summary["count"])),
+        ("steady", f"{summary['stability_score']:.0%}"),
+    ]
+
+
+def _launches(run: LatencyRun) -> Iterable[tuple[str, ...]]:
+    from statistics import median
+
+    def time(nanoseconds: float | None) -> str:
+        return "-" if nanoseconds is None else milliseconds(nanoseconds)
+
+    for launch in run.launches:
+        yield (
+            str(launch.order),
+            str(len(launch.samples_ns)),
+            time(launch.init_ns),
+            time(launch.first_ns),
+            time(median(launch.samples_ns) if launch.samples_ns else None),
+            size(launch.memory_peak) if launch.memory_peak else "-",
+            "yes" if launch.complete else "no",
+        )
+
+
+def _delegate(run: LatencyRun) -> str | None:
+    share = run.engine.delegated_share
+    if run.engine.delegate is None or share is None:
+        return run.engine.delegate
+    return f"{run.engine.delegate}, {share:.0%} of the operators"
+
+
+def _conditions(state: Conditions | None) -> str:
+    if state is None:
+        return "not known"
+    warmest = max((zone.celsius for zone in state.zones), default=None)
+    words = [
+        f"thermal status {state.thermal_status}" if state.thermal_status else "",
+        "" if warmest is None else f"at most {warmest:.1f} C",
+        "" if state.busy is None else f"{state.busy:.0%} of all cores busy",
+        "power save" if state.power_save else "",
+    ]
+    return ", ".join(filter(None, words)) or "not known"
+
+
+def _accuracy(run: AccuracyRun) -> list[tuple[str, str | None]]:
+    return [
+        ("model", run.file),
+        ("sha256", run.sha256),
+        ("engine", run.engine),
+        ("preprocessing", run.preprocessing_id),
+        ("images", str(run.images)),
+        ("top-1", _share(run.top1)),
+        ("top-5", _share(run.top5)),
+        ("images/s", f"{run.images_per_second:.1f}"),
+    ]
+
+
+def _share(share: Share) -> str:
+    low, high = share.interval.low, share.interval.high
+    return f"{100 * share.share:.2f}% (95%: {100 * low:.2f}-{100 * high:.2f})"
+
+
+def _range(low: float, high: float) -> str:
+    return f"{milliseconds(low)}-{milliseconds(high)}"
+
+
+def _plain(rows: Iterable[tuple[str, str | None]]) -> RenderableType:
+    """Names may come from a device or from somebody else's database."""
+    return pairs([(name, one_line(value or "")) for name, value in rows])
