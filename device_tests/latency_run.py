@@ -110,12 +110,12 @@ class LatencyRun:
         clock: of the samples; ``EMULATED_CLOCK`` where the device said that its clock counts instructions.
         before, after: how the device was; ``after`` is None if it was lost.
         launches: in order.
-        planned: launches that there should have been.
         ops: time of each operator, from a launch of its own that gives no samples.
         controlled: what was set for the measurement and put back, like ``governor performance``.
         uncontrolled: what could not be set or seen, and why.
         harness: version of mobiledeploy.
         started: UTC, ISO 8601.
+        planned: launches that there should have been.
         schema_version: of this record.
     """
 
@@ -130,12 +130,12 @@ class LatencyRun:
     before: Conditions
     after: Conditions | None
     launches: tuple[Launch, ...]
-    planned: int
     ops: tuple[OpTime, ...]
     controlled: tuple[str, ...]
     uncontrolled: tuple[Unread, ...]
     harness: str
     started: str
+    planned: int = 1
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -59,12 +59,12 @@ def record(
         before=before,
         after=after,
         launches=tuple(item.launch for item in launched),
-        planned=plan.launches,
         ops=tuple(ops),
         controlled=tuple(_controlled(plan, launched)),
         uncontrolled=tuple(_uncontrolled(plan, equipment, launched, before, after)),
         harness=metadata.version("mobiledeploy"),
         started=started,
+        planned=plan.launches,
     )
 
 

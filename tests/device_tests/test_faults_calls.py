@@ -20,21 +20,13 @@ STEPS = {
         *(("cat boot_id", 1), ("choose", 1), ("enter", 1), ("uname", 2), ("cat cpuinfo", 1), ("files", 1)),
         *(("load", 1), ("script", 1), ("has", 1), ("has", 2), ("has", 3), ("has", 4), ("send", 1)),
         *(("send", 2), ("send", 3), ("settle", 1), ("settle", 2), ("settle", 3), ("launch", 1)),
-        *(("launch", 2), ("load", 2), ("leave", 1)),
+        *(("check", 1), ("launch", 2), ("check", 2), ("load", 2), ("leave", 1)),
     ),
     "evaluate": (
-        *(
-            ("choose", 1),
-            ("enter", 1),
-            ("cat meminfo", 1),
-            ("free", 1),
-            ("script", 1),
-            ("has", 1),
-            ("has", 3),
-        ),
-        *(("has", 4), ("has", 5), ("send", 1), ("send", 3), ("send", 4), ("send", 5), ("settle", 2)),
+        *(("choose", 1), ("enter", 1), ("cat meminfo", 1), ("free", 1), ("script", 1), ("has", 1)),
+        *(("has", 2), ("has", 3), ("send", 1), ("send", 3), ("send", 4), ("send", 5), ("settle", 2)),
         *(("settle", 4), ("settle", 5), ("launch", 1), ("launch", 2), ("measure", 1), ("measure", 2)),
-        *(("fetch", 1), ("fetch", 2), ("rm", 1), ("rm", 2), ("leave", 1)),
+        *(("check", 1), ("check", 2), ("fetch", 1), ("fetch", 2), ("rm", 1), ("rm", 2), ("leave", 1)),
     ),
 }
 KINDS = ("unheard", "unanswered", "cut", "slow")

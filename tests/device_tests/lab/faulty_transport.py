@@ -62,6 +62,7 @@ def step_of(argv: Sequence[str]) -> str:
         session._EVICT: "evict",
         session._LEAVE: "leave",
         session._HAS: "has",
+        session._DIGESTS: "check",
         copying._SETTLE: "settle",
         copying._MEASURE: "measure",
         launch._AROUND: "launch",
