@@ -38,7 +38,7 @@ KEPT_FILES = 8
 # Of its sha256, in the name of a file.
 DIGITS = 24
 _PLACED = rf"/(store|session)/[0-9a-f]{{{DIGITS}}}(\.\w+)?$"
-TAKEN = 75
+TAKEN, GONE = 75, 76
 # Restores governors that ``launch.py`` had saved, in the folder $1.
 PUT_BACK = """
 give_back() { while read -r file old; do echo "$old" 2>/dev/null >"$file"; done; }
@@ -89,8 +89,16 @@ ls -t "$1/store" | tail -n +{KEPT_FILES + 1} | while read -r name; do rm -f "$1/
 """
 # $1 work folder, which may be one that the user named and keeps other things in.
 _CLEAN = 'rm -rf "$1/store" && { rmdir "$1" 2>/dev/null || true; }'
-# $1 session's folder, $2 its token, then the program.
-_RUN = f'[ -d "$1" ] && : >"$1/beat"; export {VARIABLE}="$2"; shift 2; exec "$@"'
+# $1 session's folder, $2 its token, then the program.  ssh dials again without a word, and may find
+# the device restarted.
+_RUN = f"""
+{{ read -r owner <"$1/owner"; }} 2>/dev/null
+case $owner in *"$2"*) ;; *) echo "$2 is gone" >&2; exit {GONE} ;; esac
+: >"$1/beat"
+export {VARIABLE}="$2"
+shift 2
+exec "$@"
+"""
 _SHA256 = "{ sha256sum || shasum -a 256 || openssl dgst -sha256 -r; } 2>/dev/null"
 # $@: files -> the sha256 of each, or an empty line.
 _DIGESTS = f'for file in "$@"; do sum=$({_SHA256} <"$file"); echo "${{sum%% *}}"; done'
@@ -147,8 +155,20 @@ class Session:
         return posixpath.join(self.work, "session")
 
     def run(self, argv: Sequence[str], timeout: float = RUN_TIMEOUT) -> Completed:
-        """See ``Transport.run``; tells other hosts that this session is alive."""
-        return self.transport.run(["sh", "-c", _RUN, "sh", self.folder, self.owner.token, *argv], timeout)
+        """See ``Transport.run``; tells other hosts that this session is alive.
+
+        Raises:
+            DeviceLost: or the session's folder is gone, as after a restart.
+        """
+        token = self.owner.token
+        done = self.transport.run(["sh", "-c", _RUN, "sh", self.folder, token, *argv], timeout)
+        if done.exit_code == GONE and f"{token} is gone" in done.stderr:
+            raise DeviceLost(
+                "its folder for this session is gone",
+                where=self.transport.name,
+                hint="Was it restarted? Otherwise see what else works there",
+            )
+        return done
 
     def place(self, local: Path, mode: int = 0o600, *, keep: bool = False) -> str:
         """Have a file on the device; it is sent only if the device has not that very content.
