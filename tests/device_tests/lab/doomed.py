@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.faulty_transport import Fault, FaultyTransport
-from lab.trial import RULE, Trial
+from lab.trial import LAUNCHES, RULE, Trial
 from mobiledeploy.device_tests import load, references
+from mobiledeploy.device_tests.benchmark import Measured
 from mobiledeploy.device_tests.transport import Completed
 from mobiledeploy.images import list_images
 from mobiledeploy.runtimes.formats import read_artifact
@@ -55,6 +56,8 @@ class Doomed(FaultyTransport):
 
 def main(text: str) -> None:
     given = json.loads(text)
+    # A shell that starts something in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     fault = Fault(**given["fault"])
     load._TWICE = ("sh", "-c", load._TWICE[2].replace("sleep 1", "sleep 0.01"))
     transport = Doomed(Path(given["work"]), fault)
@@ -64,7 +67,9 @@ def main(text: str) -> None:
     images = list_images(Path(given["images"]))
     trial = Trial("lab", read_artifact(Path(given["model"])), images, RULE, timing=timing)
     print("ready", flush=True)  # noqa: T201
-    trial.do(fault.job)
+    done = trial.do(fault.job)
+    if isinstance(done, Measured):
+        assert all(run.complete is (len(run.launches) == LAUNCHES) for run in done.runs)
     print("done", flush=True)  # noqa: T201
 
 
