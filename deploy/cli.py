@@ -21,6 +21,7 @@ from mobiledeploy.deploy.commands import (
     diagnose,
     doctor,
     evaluate,
+    gate,
     history,
     inspect,
     models,
@@ -32,7 +33,7 @@ from mobiledeploy.errors import MobileDeployError, RefusedError
 EXIT_CODES = (
     "Exit codes: 0 done, 1 defect in mobiledeploy, 2 wrong usage, 3 bad input, 4 not supported, "
     "5 verification failed, 6 something is missing on this machine, 7 cannot write, "
-    "8 a device or the history's server fails, 130 interrupted."
+    "8 a device or the history's server fails, 9 a gate fails, 10 a gate is inconclusive, 130 interrupted."
 )
 INTERRUPTED = 130
 # The parser's own error class: public under no name of its own, and the base of one that is.
@@ -66,13 +67,22 @@ def _root(
 def _add(
     command: Callable[..., Outcome], example: str, group: typer.Typer = app, name: str | None = None
 ) -> None:
+    group.command(name, epilog=_epilog(example))(_quietly(command))
+
+
+def _quietly(command: Callable[..., Outcome]) -> Callable[..., Outcome]:
+    """The same, with what libraries print kept out of the result on stdout."""
+
     @functools.wraps(command)
     def quietly(*arguments: Any, **options: Any) -> Outcome:
-        # What libraries print must not get into the result on stdout.
         with redirect_stdout(sys.stderr):
             return command(*arguments, **options)
 
-    group.command(name, epilog=f"\b\nExample:\n  {example}\n\n{EXIT_CODES}")(quietly)
+    return quietly
+
+
+def _epilog(example: str) -> str:
+    return f"\b\nExample:\n  {example}\n\n{EXIT_CODES}"
 
 
 def _add_group(name: str, about: str, commands: tuple[tuple[str, Callable[..., Outcome], str], ...]) -> None:
@@ -82,12 +92,27 @@ def _add_group(name: str, about: str, commands: tuple[tuple[str, Callable[..., O
     app.add_typer(group, name=name)
 
 
+def _add_gate() -> None:
+    """``gate`` is a command, and ``gate calibrate`` another below it."""
+    group = typer.Typer(help=gate.HELP, epilog=_epilog(gate.EXAMPLE), rich_markup_mode=None)
+    command = _quietly(gate.gate)
+
+    @functools.wraps(gate.gate)
+    def unless_below(context: typer.Context, **options: Any) -> Outcome | None:
+        return None if context.invoked_subcommand else command(context, **options)
+
+    group.callback(invoke_without_command=True)(unless_below)
+    _add(gate.calibrate, gate.CALIBRATE_EXAMPLE, group, "calibrate")
+    app.add_typer(group, name="gate")
+
+
 _add(convert.convert, convert.EXAMPLE)
 _add(inspect.inspect, inspect.EXAMPLE)
 _add(verify.verify, verify.EXAMPLE)
 _add(diagnose.diagnose, diagnose.EXAMPLE)
 _add(evaluate.evaluate, evaluate.EXAMPLE)
 _add(benchmark.benchmark, benchmark.EXAMPLE)
+_add_gate()
 _add(models.models, models.EXAMPLE)
 _add(doctor.doctor, doctor.EXAMPLE)
 _add_group("devices", devices.HELP, devices.COMMANDS)

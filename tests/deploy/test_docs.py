@@ -102,7 +102,7 @@ def test_every_exit_code_is_documented() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["convert", "inspect", "verify", "diagnose", "evaluate", "benchmark", "models", "doctor"],
+    ["convert", "inspect", "verify", "diagnose", "evaluate", "benchmark", "gate", "models", "doctor"],
 )
 def test_every_option_is_documented(command: str) -> None:
     done = subprocess.run(

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SIZE, tiny_module
 from PIL import Image
+from tiny_model import SIZE, tiny_module
 
 from mobiledeploy.contract import TARGETS, Target
 from mobiledeploy.deploy.comparison import TOLERANCE

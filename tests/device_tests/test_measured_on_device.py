@@ -14,6 +14,7 @@ from mobiledeploy.deploy.conversion import convert_all
 from mobiledeploy.deploy.evaluation import evaluate, evaluate_device
 from mobiledeploy.deploy.sources import as_source
 from mobiledeploy.device_tests.benchmark import benchmark
+from mobiledeploy.device_tests.gate import Setting, gate, parse_gate
 from mobiledeploy.device_tests.latency_run import EMULATED_CLOCK, LatencyRun
 from mobiledeploy.device_tests.launch import launch
 from mobiledeploy.device_tests.plan import Plan
@@ -155,6 +156,30 @@ def test_the_instruction_clock_repeats_and_tells_processors_apart(
         little.kill()
     assert slower.facts.cores[0].name == "Cortex-A53"
     assert slower.summary.interval.low > 1.5 * first.summary.interval.high
+
+
+def test_a_gate_on_the_instruction_clock(
+    counted: Machine,
+    v1_files: dict[str, Path],
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The int8 file passes against itself within half a percent, its float twin is red."""
+    monkeypatch.chdir(tmp_path)
+    devices(counted, tmp_path, clock="instructions")
+    weights = data_dir / "weights" / "mobilenet_v1_0.25_224_keras.pth"
+    source = as_source("mobilenet_v1", weights=weights, width=0.25)
+    (twin,) = convert_all(source, ("tflite",), name="twin", output=tmp_path / "twin")
+    artifact = read_artifact(v1_files["tflite"])
+    timing = Timing(warmup_runs=1, min_runs=5, min_seconds=0)
+    setting = Setting(timing=timing, time_limit=1000)
+    limits = [parse_gate("max-regression", "0.5%")]
+    report = gate("board", artifact, limits, baseline=artifact, setting=setting)
+    assert report.clock == EMULATED_CLOCK
+    assert (report.outcome, report.sessions[0].pairs) == ("pass", 8)
+    report = gate("board", twin.artifact, limits, baseline=artifact, setting=setting)
+    assert (report.outcome, len(report.sessions)) == ("fail", 2)
 
 
 CPUFREQ = """
