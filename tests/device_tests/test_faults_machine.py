@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,8 @@ SEED = 20260302
 RUN, COPY, STOP, RECONNECT = 8.0, 12.0, 4.0, 25.0
 WORK = "/data/local/tmp/mobiledeploy"
 EVER = 1e6
+# No fault of the way, but the hurry.
+NOTHING = Trick("none", TO, 10**15)
 WAYS, JOBS = ("adb", "ssh"), ("benchmark", "evaluate")
 # Kind, direction, seconds.
 BAD_WAYS = (
@@ -67,30 +69,24 @@ DEVICE_FAULTS = tuple((way, job, fault) for way in WAYS for job in JOBS for faul
 STORAGE_FAULTS = tuple((job, size) for job in JOBS for size in (1, 5, 10))
 
 
-class HurriedAdb(AdbTransport):
-    """Waits less long for an answer than a user would."""
+class Hurried:
+    """Waits less long for an answer than a user would, while ``hurry`` is true."""
 
-    def run(self, argv: list[str], timeout: float = RUN) -> Completed:  # type: ignore[override]
-        return super().run(argv, min(timeout, RUN))
+    def __init__(self, inner: Transport, hurry: Callable[[], bool]) -> None:
+        self._inner, self._hurry, self.name = inner, hurry, inner.name
+        self.reconnect, self.close = inner.reconnect, inner.close
 
-    def push(self, local: Path, remote: str, mode: int = 0o644, timeout: float = COPY) -> None:
-        super().push(local, remote, mode, min(timeout, COPY))
+    def run(self, argv: Sequence[str], timeout: float = 60.0) -> Completed:
+        return self._inner.run(argv, self._limit(timeout, RUN))
 
-    def pull(self, remote: str, local: Path, timeout: float = COPY) -> None:
-        super().pull(remote, local, min(timeout, COPY))
+    def push(self, local: Path, remote: str, mode: int = 0o644, timeout: float = 600.0) -> None:
+        self._inner.push(local, remote, mode, self._limit(timeout, COPY))
 
+    def pull(self, remote: str, local: Path, timeout: float = 600.0) -> None:
+        self._inner.pull(remote, local, self._limit(timeout, COPY))
 
-class HurriedSsh(SshTransport):
-    """The same."""
-
-    def run(self, argv: list[str], timeout: float = RUN) -> Completed:  # type: ignore[override]
-        return super().run(argv, min(timeout, RUN))
-
-    def push(self, local: Path, remote: str, mode: int = 0o644, timeout: float = COPY) -> None:
-        super().push(local, remote, mode, min(timeout, COPY))
-
-    def pull(self, remote: str, local: Path, timeout: float = COPY) -> None:
-        super().pull(remote, local, min(timeout, COPY))
+    def _limit(self, timeout: float, hurried: float) -> float:
+        return min(timeout, hurried) if self._hurry() else timeout
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +113,7 @@ def mobilenet(tmp_path_factory: pytest.TempPathFactory) -> Trial:
         output=folder / "v1.tflite",
         verify=False,
     )
-    return Trial("lab", made, pictures(folder / "images"), timeout=RUN)
+    return Trial("lab", made, pictures(folder / "images"), timeout=60.0)
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +202,10 @@ def bench(
         request.getfixturevalue("adb_client")
 
     def open_transport(address: references.Address) -> Transport:
-        return HurriedAdb(f"127.0.0.1:{proxy.port}") if way == "adb" else HurriedSsh("lab", config=config)
+        plain = (
+            AdbTransport(f"127.0.0.1:{proxy.port}") if way == "adb" else SshTransport("lab", config=config)
+        )
+        return Hurried(plain, lambda: proxy.tricky)
 
     monkeypatch.setattr(references, "open_transport", open_transport)
     devices = tmp_path / "config" / "mobiledeploy" / "devices.toml"
@@ -259,7 +258,7 @@ def test_a_device_goes_wrong(bench: Bench, job: str, fault: str, monkeypatch: py
     monkeypatch.setattr(bench.trial, "timing", Timing(1, 0, 5, 1.5))
     actor = threading.Thread(target=_at_runner(bench, fault))
     actor.start()
-    bench.attempt(job)
+    bench.attempt(job, NOTHING)
     actor.join(60)
     assert not actor.is_alive()
     bench.machine.restore()

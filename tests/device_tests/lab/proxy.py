@@ -64,6 +64,11 @@ class Proxy:
             self._trick, self.struck, self.passed = trick, False, {TO: 0, FROM: 0}
             self._closed_until, self._silent_until = 0.0, {}
 
+    @property
+    def tricky(self) -> bool:
+        """A trick is set."""
+        return self._trick is not None
+
     def cut(self) -> None:
         """Close every connection."""
         with self._lock:
