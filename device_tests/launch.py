@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mobiledeploy.device_tests.conditions import utc_now
+from mobiledeploy.device_tests.copying import DIGEST
 from mobiledeploy.device_tests.dialect import OURS, Dialect
 from mobiledeploy.device_tests.energy import spent
 from mobiledeploy.device_tests.errors import DeviceError, DeviceTimeout, InterruptedRun, one_line
@@ -20,13 +21,12 @@ from mobiledeploy.errors import InputError
 from mobiledeploy.runtimes.runner.report import Report
 
 LAUNCH_TIMEOUT = 300.0
-_SHA256 = "{ sha256sum 2>/dev/null || shasum -a 256 2>/dev/null || openssl dgst -sha256 -r; }"
 # $1 session's folder, $2 governor or nothing, then the runner.  The old governors stand in a file
-# before the first is changed: should this shell be killed, whoever comes next puts them back; and in
-# this shell, should the file be gone.  What was started and what it said are digested there: adb has no
-# checksum of its own.
+# before the first is changed: should this shell be killed, whoever comes next puts them back.  They
+# stand in a variable too, should the file be gone.  The arguments as they arrived and what the runner
+# said are digested on the device: what adb carries has no checksum of its own.
 _AROUND = f"""{PUT_BACK}
-folder=$1 governor=$2
+folder=$1 governor=$2 code=
 shift 2
 files='/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor'
 if [ -n "$governor" ] && cat $files >/dev/null 2>&1; then
@@ -60,7 +60,7 @@ power
 printf '\\n{{"event":"begin"}}\\n'
 {{ "$@"; echo $? >"$folder/code"; }} | tee "$folder/said"
 read -r code <"$folder/code"
-sum=$({{ printf '%s\\n' "$*"; cat "$folder/said"; }} | {_SHA256})
+sum=$({{ printf '%s\\n' "$*"; cat "$folder/said"; }} | {DIGEST})
 printf '\\n{{"event":"said","sha256":"%s"}}\\n' "${{sum%% *}}"
 power
 exit ${{code:-1}}

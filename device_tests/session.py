@@ -22,7 +22,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from mobiledeploy.device_tests.conditions import utc_now
-from mobiledeploy.device_tests.copying import measure
+from mobiledeploy.device_tests.copying import DIGEST, measure
 from mobiledeploy.device_tests.errors import DeviceBusyError, DeviceError, DeviceLost, one_line
 from mobiledeploy.device_tests.folder import work_folder
 from mobiledeploy.device_tests.references import Device
@@ -89,8 +89,8 @@ ls -t "$1/store" | tail -n +{KEPT_FILES + 1} | while read -r name; do rm -f "$1/
 """
 # $1 work folder, which may be one that the user named and keeps other things in.
 _CLEAN = 'rm -rf "$1/store" && { rmdir "$1" 2>/dev/null || true; }'
-# $1 session's folder, $2 its token, then the program.  ssh dials again without a word, and may find
-# the device restarted.
+# $1 session's folder, $2 its token, then the program.  ssh dials again without a word, and what it
+# finds may be the device restarted, or somebody else's session.
 _RUN = f"""
 {{ read -r owner <"$1/owner"; }} 2>/dev/null
 case $owner in *"$2"*) ;; *) echo "$2 is gone" >&2; exit {GONE} ;; esac
@@ -99,14 +99,13 @@ export {VARIABLE}="$2"
 shift 2
 exec "$@"
 """
-_SHA256 = "{ sha256sum || shasum -a 256 || openssl dgst -sha256 -r; } 2>/dev/null"
 # $@: files -> the sha256 of each, or an empty line.
-_DIGESTS = f'for file in "$@"; do sum=$({_SHA256} <"$file"); echo "${{sum%% *}}"; done'
+_DIGESTS = f'for file in "$@"; do sum=$({DIGEST} <"$file"); echo "${{sum%% *}}"; done'
 # $1 a file, $2 its sha256.
-_HAS = """
+_HAS = f"""
 [ -f "$1" ] || exit 1
-sum=$( { sha256sum || shasum -a 256 || openssl dgst -sha256 -r; } <"$1" 2>/dev/null) || exit 1
-[ "${sum%% *}" = "$2" ] && touch "$1"
+sum=$({DIGEST} <"$1") || exit 1
+[ "${{sum%% *}}" = "$2" ] && touch "$1"
 """
 
 
@@ -211,12 +210,12 @@ class Session:
             name: of the folder there; the same name for the same content.
 
         Returns:
-            Its path on the device, which ends like the local one.
+            Its path on the device, which ends like the local one; ``check`` does not look into it.
 
         Raises:
             DeviceError: as ``place``.
         """
-        root = posixpath.join(self.folder, f"{name}{_suffix(local)}")
+        root = posixpath.join(self.folder, f"tree-{name}{_suffix(local)}")
         for file in sorted(path for path in local.rglob("*") if path.is_file()):
             remote = posixpath.join(root, file.relative_to(local).as_posix())
             self.transport.run(["mkdir", "-p", posixpath.dirname(remote)])
@@ -224,7 +223,10 @@ class Session:
         return root
 
     def check(self, words: Sequence[str]) -> None:
-        """What ``place`` had put among these words is still what it was.
+        """The files that these words name by their digest are still what they were.
+
+        Args:
+            words: arguments of a program on the device.
 
         Raises:
             DeviceError: a file there has changed or is gone.

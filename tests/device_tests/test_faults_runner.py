@@ -41,19 +41,22 @@ OF_ONE = {
 FAULTS = tuple(
     (job, mode, 1 + index % 2) for job in OF_ONE for index, mode in enumerate((*BOTH, *OF_ONE[job]))
 )
-FAST = 6
+FAST = (
+    *(("benchmark", "cut: 0"), ("benchmark", "insert: codes")),
+    *(("evaluate", "signal: SIGKILL"), ("evaluate", "outputs: flipped")),
+)
 SLOW = re.compile("hang|group|daemon")
-
-
-def _marks(index: int) -> tuple[pytest.MarkDecorator, ...]:
-    return () if index % (len(FAULTS) // FAST) == 0 else (pytest.mark.slow,)
 
 
 @pytest.mark.parametrize(
     ("job", "mode", "number"),
     [
-        pytest.param(*fault, id=f"{fault[0]}: launch {fault[2]}, {fault[1]}", marks=_marks(index))
-        for index, fault in enumerate(FAULTS)
+        pytest.param(
+            *(job, mode, number),
+            id=f"{job}: launch {number}, {mode}",
+            marks=() if (job, mode) in FAST else pytest.mark.slow,
+        )
+        for job, mode, number in FAULTS
     ],
 )
 def test_an_odd_runner(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.faulty_transport import Fault, FaultyTransport
+from lab.faulty_transport import Fault, FaultyTransport, step_of
 from lab.trial import LAUNCHES, RULE, Trial
 from mobiledeploy.device_tests import load, references
 from mobiledeploy.device_tests.benchmark import Measured
@@ -29,29 +29,45 @@ UNDER_WAY = 0.15
 class Doomed(FaultyTransport):
     """Once it comes to the fault this process gets the signal that ``fault.kind`` names."""
 
+    _end: threading.Timer | None = None
+
     def run(self, argv: Sequence[str], timeout: float = 60.0) -> Completed:
-        if self.fault and self._strikes_now(argv):
+        if self._strikes(step_of(argv)):
             self._end_soon()
-        return self._inner.run(argv, timeout)
+        done = self._inner.run(argv, timeout)
+        self._wait()
+        return done
 
     def _send(self, local: Path, part: str, timeout: float) -> str:
-        if self.fault and self._strikes("send"):
+        if self._strikes("send"):
             data = local.read_bytes()
             Path(part).write_bytes(data[: len(data) // 2])
             self._end_soon()
-            time.sleep(2 * UNDER_WAY)
+        self._wait()
         Path(part).write_bytes(local.read_bytes())
         return ""
 
-    def _strikes_now(self, argv: Sequence[str]) -> bool:
-        from lab.faulty_transport import step_of
-
-        return self._strikes(step_of(argv))
+    def _fetch(self, remote: str, part: Path, timeout: float) -> str:
+        if self._strikes("fetch"):
+            data = Path(remote).read_bytes()
+            part.write_bytes(data[: len(data) // 2])
+            self._end_soon()
+        self._wait()
+        part.write_bytes(Path(remote).read_bytes())
+        return ""
 
     def _end_soon(self) -> None:
         assert self.fault is not None
         number = getattr(signal, self.fault.kind)
-        threading.Timer(UNDER_WAY, os.kill, (os.getpid(), number)).start()
+        self._end = threading.Timer(UNDER_WAY, os.kill, (os.getpid(), number))
+        self._end.start()
+
+    def _wait(self) -> None:
+        """The end comes here at the latest, not in the step after this."""
+        if self._end:
+            self._end.join()
+            time.sleep(UNDER_WAY)
+            self._end = None
 
 
 def main(text: str) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,9 @@ from mobiledeploy.device_tests import session
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
 from mobiledeploy.device_tests.benchmark import Measured, benchmark
 from mobiledeploy.device_tests.device_accuracy import Options, evaluate_on_device
+from mobiledeploy.device_tests.errors import DeviceError
 from mobiledeploy.device_tests.latency_run import Launch
 from mobiledeploy.device_tests.plan import Plan
-from mobiledeploy.errors import MobileDeployError
 from mobiledeploy.images import LabelledImage, list_images
 from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.formats import read_artifact
@@ -83,6 +82,7 @@ class Trial:
         images: for the evaluation.
         rule: for a model without a contract.
         timeout: of a launch, seconds.
+        timing: of a benchmark's launch.
         truth: outputs_sha256 and predictions; digest of the benchmark's outputs.
         samples: of a launch, where they are known: what the runner has really printed.
     """
@@ -166,10 +166,10 @@ def clear(error: BaseException) -> str:
     """The message of an error for a user.
 
     Raises:
-        AssertionError: it is none, or not one line of what, where and what next.
+        AssertionError: it is not one of a device, or not one line of what, where and what next.
     """
-    if not isinstance(error, MobileDeployError):
-        raise AssertionError(f"a defect, not an error for a user: {error!r}") from error
+    if not isinstance(error, DeviceError):
+        raise AssertionError(f"not a device's error for a user: {error!r}") from error
     text = str(error)
     assert text.isprintable(), text
     assert len(text) < 1500, text
@@ -219,19 +219,9 @@ def left_files(work: Path) -> list[str]:
     return [str(path) for path in work.rglob("*") if path.name == "session" or path.name.endswith(".part")]
 
 
-def aged(trial: Trial, **changes: Any) -> Trial:
-    """Another trial of the same device."""
-    return replace(trial, **changes)
-
-
 def wait_for(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
     """The first true value of a condition, or its last."""
     deadline = time.monotonic() + timeout
     while not (value := condition()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return value
-
-
-def own_environment(**changes: str) -> dict[str, str]:
-    """Of this process, with changes, for a child."""
-    return {**os.environ, **changes}
