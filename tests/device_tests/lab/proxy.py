@@ -6,7 +6,6 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 CHUNK = 16384
@@ -20,18 +19,19 @@ class Trick:
     Attributes:
         kind: ``cut``: connections are closed; ``half``: from then on that direction is silent;
             ``stall``: both are; ``delay``: every piece waits ``seconds``; ``garble``: a few bytes are
-            others; ``call``: ``action`` is called.
+            others.
         direction: ``to`` or ``from`` the device.
         at: bytes.
         seconds: that ``half`` and ``stall`` last, or that new connections are refused after ``cut``.
-        action: of ``call``.
     """
 
     kind: str
     direction: str
     at: int
     seconds: float = 0.0
-    action: Callable[[], None] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.direction} {self.seconds:g}"
 
 
 @dataclass
@@ -63,11 +63,6 @@ class Proxy:
         with self._lock:
             self._trick, self.struck, self.passed = trick, False, {TO: 0, FROM: 0}
             self._closed_until, self._silent_until = 0.0, {}
-
-    @property
-    def tricky(self) -> bool:
-        """A trick is set."""
-        return self._trick is not None
 
     def cut(self) -> None:
         """Close every connection."""
@@ -141,6 +136,4 @@ class Proxy:
         if trick.kind == "garble":
             spoilt = bytes(byte ^ 0x15 for byte in data[place : place + 3])
             return data[:place] + spoilt + data[place + 3 :]
-        if trick.kind == "call" and trick.action:
-            trick.action()
         return data
