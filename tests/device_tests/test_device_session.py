@@ -16,7 +16,7 @@ from mobiledeploy.device_tests import session as module
 from mobiledeploy.device_tests.errors import DeviceBusyError, DeviceError, DeviceLost
 from mobiledeploy.device_tests.local import LocalTransport
 from mobiledeploy.device_tests.references import Device
-from mobiledeploy.device_tests.session import STALE_MINUTES, VARIABLE, clean, open_session
+from mobiledeploy.device_tests.session import DIGITS, STALE_MINUTES, VARIABLE, clean, open_session
 from mobiledeploy.device_tests.transport import Completed
 
 DEAD = 2**22 - 1
@@ -205,3 +205,13 @@ def test_a_file_that_changed_is_told(device: Device, tmp_path: Path, keep: bool)
         Path(there).unlink()
         with pytest.raises(DeviceError, match="was changed"):
             session.check(["--model", there])
+
+
+def test_a_folder_is_not_digested(device: Device, tmp_path: Path) -> None:
+    package = tmp_path / "model.mlpackage"
+    package.mkdir()
+    (package / "weights").write_bytes(b"1")
+    with open_session(device, "test") as session:
+        there = session.place_tree(package, "0" * DIGITS)
+        assert Path(there, "weights").read_bytes() == b"1"
+        session.check([there])

@@ -1,13 +1,15 @@
-"""A device that is lost, slow or restarted at any step of a benchmark or an evaluation."""
+"""A device that is lost, slow, restarted or misheard at any step of a benchmark or an evaluation."""
 
 from __future__ import annotations
 
 import json
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from lab import odd_runner
 from lab.faulty_transport import ELSEWHERE, Fault, FaultyTransport
 from lab.trial import Trial, left_files, left_processes
 
@@ -37,6 +39,12 @@ ALWAYS = tuple(
     for step in ("launch", "settle", "send", "leave")
     for kind, then in (("unanswered", "same"), ("cut", "restarted"))
 )
+GARBLED = tuple(
+    Fault(job, step, nth, "garbled")
+    for job, steps in (("benchmark", ("launch", "check")), ("evaluate", ("launch", "check", "measure")))
+    for step in steps
+    for nth in (1, 2)
+)
 COUNT, FAST = 70, 5
 
 
@@ -49,8 +57,8 @@ def generated() -> tuple[Fault, ...]:
         for kind in KINDS
         for then in (dict.fromkeys(THEN) if kind != "slow" else ("same",))
     ]
-    drawn = random.Random(SEED).sample(every, COUNT - len(ALWAYS))  # noqa: S311
-    return (*drawn, *ALWAYS)
+    drawn = random.Random(SEED).sample(every, COUNT - len(ALWAYS) - len(GARBLED))  # noqa: S311
+    return (*GARBLED, *drawn, *ALWAYS)
 
 
 FAULTS = generated()
@@ -68,9 +76,13 @@ def test_a_fault_at_one_step(
 ) -> None:
     device = FaultyTransport(work, fault, seed=FAULTS.index(fault))
     monkeypatch.setattr(references, "open_transport", lambda address: device)
-    trial.attempt(fault.job, benchmark_module.RECONNECT_TIMEOUT)
+
+    def true_samples() -> set[int]:
+        return set().union(*(odd_runner.samples(said.encode()) for said in device.said))
+
+    replace(trial, samples=true_samples).attempt(fault.job, benchmark_module.RECONNECT_TIMEOUT)
     assert device.struck, dict(device.steps)
-    if fault.kind != "slow" and fault.nth and fault.then in {"same", "restarted"}:
+    if fault.kind not in {"slow", "garbled"} and fault.nth and fault.then in {"same", "restarted"}:
         assert not left_files(work)
     if fault.then == "taken":
         # Nothing of another host's is touched; now it has gone.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mobiledeploy.device_tests import conditions, copying, folder, launch, load, probe, session
@@ -35,7 +36,9 @@ class Fault:
         step: as ``step_of`` names commands; ``send`` is the copying of a push.
         nth: 0: each time.
         kind: ``unheard``: lost before it is done; ``unanswered``: done, then lost; ``cut``: done,
-            part of what it said arrives, then lost; ``slow``: it takes longer than its time-out.
+            part of what it said arrives, then lost; ``slow``: it takes longer than its time-out;
+            ``garbled``: one digit that it said, of a sample
+            if there is one, arrives as another.
         then: what is found when the device is back: ``same``, ``restarted`` (its files are gone),
             ``taken`` (another host is on it), ``gone`` (it does not come back).
     """
@@ -82,6 +85,7 @@ class FaultyTransport:
         work: the folder on the device.
         fault: None: none.
         seed: of what is left to chance.
+        said: what each launch has really said.
         struck: whether the fault has come.
     """
 
@@ -89,6 +93,7 @@ class FaultyTransport:
     fault: Fault | None
     seed: int = 0
     struck: bool = False
+    said: list[str] = field(default_factory=list)
     name: str = "local"
     steps: Counter[str] = field(default_factory=Counter)
     _lost: bool = False
@@ -98,17 +103,26 @@ class FaultyTransport:
     def run(self, argv: Sequence[str], timeout: float = 60.0) -> Completed:
         self._reach()
         step = step_of(argv)
-        if not self._strikes(step):
-            return self._inner.run(argv, timeout)
-        assert self.fault is not None
-        if self.fault.kind == "slow":
-            said = self._inner.run(argv, timeout).stdout if step == "launch" else ""
+        kind = self.fault.kind if self.fault and self._strikes(step) else ""
+        if kind == "unheard" or (kind == "slow" and step != "launch"):
+            done = Completed(0)
+        else:
+            done = self._inner.run(argv, timeout)
+        if step == "launch":
+            self.said.append(done.stdout)
+        if not kind:
+            return done
+        if kind == "garbled":
+            return replace(done, stdout=self._garbled(done.stdout))
+        if kind == "slow":
             raise DeviceTimeout(
-                f"{argv[0]} took longer than {timeout:g} s", where=self.name, hint="More time", stdout=said
+                f"{argv[0]} took longer than {timeout:g} s",
+                where=self.name,
+                hint="More time",
+                stdout=done.stdout,
             )
-        said = self._inner.run(argv, timeout).stdout if self.fault.kind != "unheard" else ""
-        cut = random.Random(self.seed).randrange(len(said) + 1) if self.fault.kind == "cut" else 0  # noqa: S311
-        raise self._lose(said[:cut])
+        cut = random.Random(self.seed).randrange(len(done.stdout) + 1) if kind == "cut" else 0  # noqa: S311
+        raise self._lose(done.stdout[:cut])
 
     def push(self, local: Path, remote: str, mode: int = 0o644, timeout: float = 600.0) -> None:
         copying.push_verified(self.name, self.run, self._send, local, remote, mode, timeout)
@@ -165,6 +179,12 @@ class FaultyTransport:
             )
             self.struck = self.struck or hit
             return hit
+
+    def _garbled(self, text: str) -> str:
+        sample = re.search(r'"samples".*"ns": ?\[\d+', text)
+        digits = [place for place, char in enumerate(text) if char in "0123456789"]
+        place = sample.end() - 1 if sample else random.Random(self.seed).choice(digits)  # noqa: S311
+        return text[:place] + chr(ord(text[place]) ^ 1) + text[place + 1 :]
 
     def _lose(self, stdout: str) -> DeviceLost:
         assert self.fault is not None

@@ -139,12 +139,9 @@ def main(mode: str, number: str, seed: str, real: str, said_in: str, *words: str
 
 
 def samples(said: bytes) -> set[int]:
-    """Every time in nanoseconds that the true runner had for a sample."""
-    found: set[int] = set()
-    for line in said.splitlines():
-        event = json.loads(line)
-        found.update(event["ns"] if event["event"] == "samples" else ())
-    return found
+    """Every time in nanoseconds that a true runner had for a sample."""
+    events = (json.loads(line) for line in said.splitlines() if b'"samples"' in line)
+    return {ns for event in events for ns in event["ns"]}
 
 
 if __name__ == "__main__":
