@@ -200,11 +200,11 @@ class _Evaluation:
                 # A device that was restarted has lost what was in its temporary folders.
                 self._equipment = self._equip()
                 self._model = place_artifact(self._session, self._artifact)
-                inputs = replace(inputs, remote=None)
+                self._inputs.sent.clear()
 
     def _attempt(self, inputs: InputChunk) -> Chunk:
         session, equipment = self._session, self._equipment
-        packed = inputs.remote or session.send(inputs.file)
+        packed = self._inputs.sent.pop(inputs.file, None) or session.send(inputs.file)
         outputs = posixpath.join(session.folder, "outputs")
         request = Request(
             equipment.engine,

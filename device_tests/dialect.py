@@ -30,7 +30,12 @@ class Dialect:
 
 
 def _read_lines(stdout: str, _stderr: str, _ended: bool) -> Report:
-    return read_report(stdout)
+    report = read_report(stdout)
+    if report.ended and report.failure is None and report.digest is None:
+        raise InputError(
+            "the runner does not say what it computed", hint="Use the runner of this version of mobiledeploy"
+        )
+    return report
 
 
 def _ask_benchmark_model(request: Request) -> list[str]:

@@ -40,7 +40,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationLog:
-    """One file of JSON lines, one chunk a line, for one evaluation of one device.
+    """One file, one chunk a line (the digest of its JSON, and that), for one evaluation of one device.
 
     Attributes:
         path: the file; it is there only while an evaluation is unfinished.
@@ -68,7 +68,7 @@ class EvaluationLog:
         chunks: list[Chunk] = []
         with contextlib.suppress(OSError):
             done = 0
-            for line in self.path.read_text(encoding="utf-8").splitlines():
+            for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
                 chunk = _parse(line)
                 names = [item.image for item in chunk.predictions] if chunk else []
                 if chunk is None or names != [image.name for image in images[done : done + len(names)]]:
@@ -113,12 +113,20 @@ class EvaluationLog:
 
 
 def _line(chunk: Chunk) -> str:
-    return json.dumps(asdict(chunk), separators=(",", ":")) + "\n"
+    text = json.dumps(asdict(chunk), separators=(",", ":"))
+    return f"{_digest(text)} {text}\n"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def _parse(line: str) -> Chunk | None:
+    digest, _, text = line.partition(" ")
+    if digest != _digest(text):
+        return None
     try:
-        data = json.loads(line)
+        data = json.loads(text)
         return Chunk(
             tuple(
                 Prediction(item["image"], item["label"], tuple(item["classes"]), item["tied"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from mobiledeploy.contract import TensorSpec
 from mobiledeploy.device_tests.errors import DeviceError
 from mobiledeploy.device_tests.parallel import in_order
 from mobiledeploy.device_tests.scoring import Scoring
+from mobiledeploy.device_tests.session import DIGITS
 from mobiledeploy.images import LabelledImage
 from mobiledeploy.runtimes.session import Session
 
@@ -36,14 +38,12 @@ class InputChunk:
 
     Attributes:
         images: of the chunk.
-        file: their inputs on this host.
-        remote: the same on the device; None: not there.
+        file: their inputs on this host; its name begins with its digest, for ``Session.check``.
         host: outputs of this host for each; empty: nothing is compared.
     """
 
     images: Sequence[LabelledImage]
     file: Path
-    remote: str | None
     host: Sequence[Sequence[np.ndarray]]
 
 
@@ -57,6 +57,7 @@ class InputChunks:
         hosts: open sessions of this host, one per worker; empty: nothing is compared.
         free_bytes: of the device; None: unknown.
         send: puts a file on the device and returns its place.
+        sent: places of files that are there and not yet used.
         seconds_an_image: of the device; set as soon as it is known, 0 before.
     """
 
@@ -65,6 +66,7 @@ class InputChunks:
     hosts: Sequence[Session]
     free_bytes: int | None
     send: Callable[[Path], str]
+    sent: dict[Path, str] = field(default_factory=dict)
     seconds_an_image: float = 0.0
 
     def make(self, images: Sequence[LabelledImage], folder: Path) -> Iterator[InputChunk]:
@@ -85,7 +87,7 @@ class InputChunks:
         with ThreadPoolExecutor(1) as ahead:
             while begin < len(images):
                 part = images[begin : begin + size]
-                waiting.append(ahead.submit(self._pack, part, folder / f"{begin}.inputs", sessions))
+                waiting.append(ahead.submit(self._pack, part, folder / f"{begin}", sessions))
                 begin += len(part)
                 size = self._next_size(size)
                 if len(waiting) > 1:
@@ -103,7 +105,7 @@ class InputChunks:
         return most
 
     def _pack(
-        self, images: Sequence[LabelledImage], file: Path, sessions: SimpleQueue[Session]
+        self, images: Sequence[LabelledImage], part: Path, sessions: SimpleQueue[Session]
     ) -> InputChunk:
         def prepare(image: LabelledImage) -> tuple[np.ndarray, Sequence[np.ndarray]]:
             batch = self.scoring.prepare(image)
@@ -115,16 +117,18 @@ class InputChunks:
             finally:
                 sessions.put(session)
 
-        host = []
-        with file.open("wb") as stream:
+        host, digest = [], hashlib.sha256()
+        with part.open("wb") as stream:
             for batch, outputs in in_order(prepare, images, self.workers):
-                stream.write(batch.tobytes())
+                data = batch.tobytes()
+                stream.write(data)
+                digest.update(data)
                 host.append(outputs)
-        remote = None
+        file = part.rename(part.with_name(f"{digest.hexdigest()[:DIGITS]}.{part.name}"))
         # What is wrong with the device shows where it is used; here it is only sent ahead.
         with suppress(DeviceError):
-            remote = self.send(file)
-        return InputChunk(images, file, remote, host if self.hosts else ())
+            self.sent[file] = self.send(file)
+        return InputChunk(images, file, host if self.hosts else ())
 
 
 def _bytes(spec: TensorSpec) -> int:

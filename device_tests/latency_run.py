@@ -137,6 +137,7 @@ class LatencyRun:
         uncontrolled: what could not be set or seen, and why.
         harness: version of mobiledeploy.
         started: UTC, ISO 8601.
+        planned: launches that there should have been.
         schema_version: of this record.
         lab: how it came to the device; None: it was not a lab that chose it.
     """
@@ -157,14 +158,16 @@ class LatencyRun:
     uncontrolled: tuple[Unread, ...]
     harness: str
     started: str
+    planned: int = 1
     schema_version: int = SCHEMA_VERSION
     lab: LabUse | None = None
 
     @property
     def complete(self) -> bool:
-        """Every launch came to its end, and a lab's attempt to its last one."""
+        """Every launch was made and came to its end, and a lab's attempt to its last one."""
         cut = self.lab is not None and bool(self.lab.cut)
-        return bool(self.launches) and all(launch.complete for launch in self.launches) and not cut
+        made = len(self.launches) >= self.planned
+        return made and not cut and all(launch.complete for launch in self.launches)
 
     @cached_property
     def summary(self) -> Summary:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from mobiledeploy.device_tests.conditions import utc_now
+from mobiledeploy.device_tests.copying import DIGEST
 from mobiledeploy.device_tests.dialect import OURS, Dialect
 from mobiledeploy.device_tests.energy import spent
-from mobiledeploy.device_tests.errors import DeviceError, InterruptedRun, one_line
+from mobiledeploy.device_tests.errors import DeviceError, DeviceTimeout, InterruptedRun, one_line
 from mobiledeploy.device_tests.latency_run import Launch
 from mobiledeploy.device_tests.session import PUT_BACK, Session
 from mobiledeploy.errors import InputError
@@ -19,17 +22,20 @@ from mobiledeploy.runtimes.runner.report import Report
 
 LAUNCH_TIMEOUT = 300.0
 # $1 session's folder, $2 governor or nothing, then the runner.  The old governors stand in a file
-# before the first is changed: should this shell be killed, whoever comes next puts them back.
+# before the first is changed: should this shell be killed, whoever comes next puts them back.  They
+# stand in a variable too, should the file be gone.  The arguments as they arrived and what the runner
+# said are digested on the device: what adb carries has no checksum of its own.
 _AROUND = f"""{PUT_BACK}
-folder=$1 governor=$2
+folder=$1 governor=$2 code=
 shift 2
 files='/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor'
 if [ -n "$governor" ] && cat $files >/dev/null 2>&1; then
-    trap 'put_back "$folder"' EXIT
+    before=$(for file in $files; do read -r old <$file && echo "$file $old"; done)
+    trap 'echo "$before" | give_back; rm -f "$folder/governors"' EXIT
     trap 'exit 129' HUP
     trap 'exit 130' INT
     trap 'exit 143' TERM
-    for file in $files; do read -r old <$file && echo "$file $old"; done >"$folder/governors.new" &&
+    echo "$before" >"$folder/governors.new" &&
         mv -f "$folder/governors.new" "$folder/governors" &&
         for file in $files; do echo "$governor" 2>/dev/null >$file; done
     set=0 all=0
@@ -51,11 +57,15 @@ power() {{
     done
 }}
 power
-"$@"
-code=$?
+printf '\\n{{"event":"begin"}}\\n'
+{{ "$@"; echo $? >"$folder/code"; }} | tee "$folder/said"
+read -r code <"$folder/code"
+sum=$({{ printf '%s\\n' "$*"; cat "$folder/said"; }} | {DIGEST})
+printf '\\n{{"event":"said","sha256":"%s"}}\\n' "${{sum%% *}}"
 power
-exit $code
+exit ${{code:-1}}
 """
+_SAID = re.compile(r'^{"event":"begin"}\n(.*)\n{"event":"said","sha256":"(\w*)"}$', re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,7 @@ def launch(
         timeout: seconds.
 
     Raises:
-        DeviceError: the runner gave up or ended without saying so.
+        DeviceError: the runner gave up or ended without saying so, or something was damaged.
     """
     started = utc_now()
     error: InterruptedRun | None = None
@@ -110,18 +120,38 @@ def launch(
             )
     except InterruptedRun as interrupted:
         error, stdout, stderr, code = interrupted, interrupted.stdout, interrupted.stderr, None
-        # Its own shell may have been killed before it could; a lost device is asked when it is back.
-        with suppress(DeviceError):
-            session.put_back()
+        # Its own shell may have been killed before it could; ``resume`` asks a device that was lost.
+        if isinstance(interrupted, DeviceTimeout):
+            with suppress(DeviceError):
+                session.put_back()
     try:
         report = dialect.read(stdout, stderr, code == 0)
     except InputError as damaged:
         raise DeviceError(damaged.what, where=session.transport.name, hint=damaged.hint) from damaged
-    if error is None and (report.failure or not report.ended or code):
-        raise _failure(session.transport.name, report, stderr, code)
+    if error is None:
+        if report.failure or not report.ended or code:
+            raise _failure(session.transport.name, report, stderr, code)
+        _check_way(session.transport.name, argv, stdout)
+        session.check(argv)
     asides = _asides(stdout)
     energy = spent(item for item in asides if item["event"] == "power")
     return Launched(report, _record(report, order, started, energy), _governor(asides), error)
+
+
+def _check_way(device: str, argv: Sequence[str], stdout: str) -> None:
+    """What was asked arrived there, and what was said here, as it was.
+
+    Raises:
+        DeviceError: it did not.
+    """
+    found = _SAID.search(stdout)
+    meant = f"{' '.join(argv)}\n{found[1] if found else ''}".encode(errors="surrogateescape")
+    if found is None or found[2] != hashlib.sha256(meant).hexdigest():
+        raise DeviceError(
+            "what was asked or said was damaged on its way",
+            where=device,
+            hint="The connection is bad, or something else prints there: try again, with another cable",
+        )
 
 
 def _record(report: Report, order: int, started: str, energy: int | None) -> Launch:

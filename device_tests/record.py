@@ -64,6 +64,7 @@ def record(
         uncontrolled=tuple(_uncontrolled(plan, equipment, launched, before, after)),
         harness=metadata.version("mobiledeploy"),
         started=started,
+        planned=plan.launches,
     )
 
 

@@ -18,26 +18,33 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from mobiledeploy.device_tests.conditions import utc_now
-from mobiledeploy.device_tests.copying import measure
-from mobiledeploy.device_tests.errors import DeviceBusyError, DeviceError, one_line
+from mobiledeploy.device_tests.copying import DIGEST, measure
+from mobiledeploy.device_tests.errors import DeviceBusyError, DeviceError, DeviceLost, one_line
 from mobiledeploy.device_tests.folder import work_folder
 from mobiledeploy.device_tests.references import Device
 from mobiledeploy.device_tests.transport import COPY_TIMEOUT, RUN_TIMEOUT, Completed, Transport
 
 # Longer than any launch may take.
 STALE_MINUTES = 30
+# A device that was lost may be back by the end; there is nothing more to be had from it.
+LEAVE_TIMEOUT = 10.0
 # Set for what a session starts, so that it can be ended when the session is gone.
 VARIABLE = "MOBILEDEPLOY_SESSION"
 KEPT_FILES = 8
-TAKEN = 75
+# Of its sha256, in the name of a file.
+DIGITS = 24
+_PLACED = rf"/(store|session)/[0-9a-f]{{{DIGITS}}}(\.\w+)?$"
+TAKEN, GONE = 75, 76
 # Restores governors that ``launch.py`` had saved, in the folder $1.
 PUT_BACK = """
+give_back() { while read -r file old; do echo "$old" 2>/dev/null >"$file"; done; }
 put_back() {
     [ -f "$1/governors" ] || return 0
-    while read -r file old; do echo "$old" 2>/dev/null >"$file"; done <"$1/governors"
+    give_back <"$1/governors"
     rm -f "$1/governors"
 }
 """
@@ -62,7 +69,7 @@ beat=$1/session/beat
 [ -n "$(find "$beat" -prune -mmin +{STALE_MINUTES} 2>/dev/null)" ] && echo old
 exit {TAKEN}
 """
-# $1 work folder, $2 token of the session that ends, $3 "same boot" or nothing.
+# $1 work folder, $2 token of the session that ends, $3 "same boot" or nothing, $4 "keep" or nothing.
 _EVICT = f"""{PUT_BACK}
 if [ -n "$3" ]; then
     for file in $(grep -l "{VARIABLE}=$2" /proc/[0-9]*/environ 2>/dev/null); do
@@ -71,24 +78,34 @@ if [ -n "$3" ]; then
     done
     put_back "$1/session"
 fi
-rm -rf "$1/session"
+[ -n "$4" ] || rm -rf "$1/session"
 """
 # $1 work folder, $2 owner: of somebody else's nothing is touched.
 _LEAVE = f"""{PUT_BACK}
 [ "$(cat "$1/session/owner" 2>/dev/null)" = "$2" ] || exit 0
 put_back "$1/session"
-rm -rf "$1/session"
+rm -rf "$1/session" "$1"/store/.mobiledeploy-*.part
 ls -t "$1/store" | tail -n +{KEPT_FILES + 1} | while read -r name; do rm -f "$1/store/$name"; done
 """
 # $1 work folder, which may be one that the user named and keeps other things in.
 _CLEAN = 'rm -rf "$1/store" && { rmdir "$1" 2>/dev/null || true; }'
-# $1 session's folder, $2 its token, then the program.
-_RUN = f'[ -d "$1" ] && : >"$1/beat"; export {VARIABLE}="$2"; shift 2; exec "$@"'
+# $1 session's folder, $2 its token, then the program.  ssh dials again without a word, and what it
+# finds may be the device restarted, or somebody else's session.
+_RUN = f"""
+{{ read -r owner <"$1/owner"; }} 2>/dev/null
+case $owner in *"$2"*) ;; *) echo "$2 is gone" >&2; exit {GONE} ;; esac
+: >"$1/beat"
+export {VARIABLE}="$2"
+shift 2
+exec "$@"
+"""
+# $@: files -> the sha256 of each, or an empty line.
+_DIGESTS = f'for file in "$@"; do sum=$({DIGEST} <"$file"); echo "${{sum%% *}}"; done'
 # $1 a file, $2 its sha256.
-_HAS = """
+_HAS = f"""
 [ -f "$1" ] || exit 1
-sum=$( { sha256sum || shasum -a 256 || openssl dgst -sha256 -r; } <"$1" 2>/dev/null) || exit 1
-[ "${sum%% *}" = "$2" ] && touch "$1"
+sum=$({DIGEST} <"$1") || exit 1
+[ "${{sum%% *}}" = "$2" ] && touch "$1"
 """
 
 
@@ -137,8 +154,20 @@ class Session:
         return posixpath.join(self.work, "session")
 
     def run(self, argv: Sequence[str], timeout: float = RUN_TIMEOUT) -> Completed:
-        """See ``Transport.run``; tells other hosts that this session is alive."""
-        return self.transport.run(["sh", "-c", _RUN, "sh", self.folder, self.owner.token, *argv], timeout)
+        """See ``Transport.run``; tells other hosts that this session is alive.
+
+        Raises:
+            DeviceLost: or the session's folder is gone, as after a restart.
+        """
+        token = self.owner.token
+        done = self.transport.run(["sh", "-c", _RUN, "sh", self.folder, token, *argv], timeout)
+        if done.exit_code == GONE and f"{token} is gone" in done.stderr:
+            raise DeviceLost(
+                "its folder for this session is gone",
+                where=self.transport.name,
+                hint="Was it restarted? Otherwise see what else works there",
+            )
+        return done
 
     def place(self, local: Path, mode: int = 0o600, *, keep: bool = False) -> str:
         """Have a file on the device; it is sent only if the device has not that very content.
@@ -154,7 +183,7 @@ class Session:
         Raises:
             DeviceError: there is no space, or it cannot be written.
         """
-        name = f"{measure(local).sha256[:24]}{_suffix(local)}"
+        name = f"{measure(local).sha256[:DIGITS]}{_suffix(local)}"
         return self._send(local, posixpath.join(self.work, "store" if keep else "session", name), mode)
 
     def send(self, local: Path) -> str:
@@ -181,17 +210,37 @@ class Session:
             name: of the folder there; the same name for the same content.
 
         Returns:
-            Its path on the device, which ends like the local one.
+            Its path on the device, which ends like the local one; ``check`` does not look into it.
 
         Raises:
             DeviceError: as ``place``.
         """
-        root = posixpath.join(self.folder, f"{name}{_suffix(local)}")
+        root = posixpath.join(self.folder, f"tree-{name}{_suffix(local)}")
         for file in sorted(path for path in local.rglob("*") if path.is_file()):
             remote = posixpath.join(root, file.relative_to(local).as_posix())
             self.transport.run(["mkdir", "-p", posixpath.dirname(remote)])
             self._send(file, remote, 0o600)
         return root
+
+    def check(self, words: Sequence[str]) -> None:
+        """The files that these words name by their digest are still what they were.
+
+        Args:
+            words: arguments of a program on the device.
+
+        Raises:
+            DeviceError: a file there has changed or is gone.
+        """
+        matches = (re.search(re.escape(self.work) + _PLACED, word) for word in words)
+        files = [match[0] for match in matches if match]
+        done = self.run(["sh", "-c", _DIGESTS, "sh", *files], COPY_TIMEOUT)
+        for file, found in zip_longest(files, done.stdout.splitlines(), fillvalue=""):
+            if not found.startswith(posixpath.basename(file)[:DIGITS]):
+                raise DeviceError(
+                    "a file on the device was changed while it was in use",
+                    where=f"{self.transport.name}: {file}",
+                    hint="See what else works in that folder, or check its storage; then try again",
+                )
 
     def _send(self, local: Path, remote: str, mode: int) -> str:
         done = self.transport.run(["sh", "-c", _HAS, "sh", remote, measure(local).sha256], COPY_TIMEOUT)
@@ -202,12 +251,14 @@ class Session:
     def resume(self, timeout: float) -> None:
         """After ``DeviceLost``: reach the device again and have the folder again, empty if it restarted.
 
+        What this session had begun there is ended: a runner does not notice that nobody listens.
+
         Raises:
             DeviceError: it is not back in time, or another host has taken it.
         """
         self.transport.reconnect(timeout)
         _enter(self.transport, self.work, self.owner)
-        self.put_back()
+        _evict(self.transport, self.work, self.owner.token, same_boot=True, keep=True)
 
     def put_back(self) -> None:
         """Give cores the governors back that a launch had found, if it did not come to that.
@@ -232,13 +283,13 @@ def open_session(device: Device, purpose: str) -> Iterator[Session]:
     """
     work = work_folder(device.transport, device.folder)
     owner = Holder(_user(), socket.gethostname(), os.getpid(), utc_now(), purpose, secrets.token_hex(8))
-    _enter(device.transport, work, owner)
     try:
+        _enter(device.transport, work, owner)
         yield Session(device, work, owner)
     finally:
-        # A lost device keeps the folder; the next session clears it.
+        # A device that stays lost keeps the folder; the next session clears it.
         with contextlib.suppress(DeviceError):
-            device.transport.run(["sh", "-c", _LEAVE, "sh", work, owner.line], RUN_TIMEOUT)
+            _leave(device.transport, work, owner)
 
 
 def clean(device: Device) -> str:
@@ -288,7 +339,21 @@ def _enter(transport: Transport, work: str, owner: Holder) -> None:
                 hint=f"Wait until that is done; it is taken over {STALE_MINUTES} minutes after its last sign",
             )
         token = holder.token if holder else "unknown"
-        transport.run(["sh", "-c", _EVICT, "sh", work, token, "same boot" if same_boot else ""], RUN_TIMEOUT)
+        _evict(transport, work, token, same_boot=same_boot)
+
+
+def _evict(transport: Transport, work: str, token: str, *, same_boot: bool, keep: bool = False) -> None:
+    signs = ["same boot" if same_boot else "", "keep" if keep else ""]
+    transport.run(["sh", "-c", _EVICT, "sh", work, token, *signs], RUN_TIMEOUT)
+
+
+def _leave(transport: Transport, work: str, owner: Holder) -> None:
+    argv = ["sh", "-c", _LEAVE, "sh", work, owner.line]
+    try:
+        transport.run(argv, RUN_TIMEOUT)
+    except DeviceLost:
+        transport.reconnect(LEAVE_TIMEOUT)
+        transport.run(argv, RUN_TIMEOUT)
 
 
 def _suffix(path: Path) -> str:

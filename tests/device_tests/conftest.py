@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 from lab.machine import Machine, adb_programs, free_port, missing
+from lab.trial import RULE, Trial, pictures, small_model
 from postgres_server import MAKE_POSTGRES, Server, find_programs
 from scripted_gate import files, programs, script
 
 __all__ = ["files", "programs", "script"]
+
+from mobiledeploy.device_tests import launch, load
 
 MAKE_LAB = "make lab"
 
@@ -98,6 +101,50 @@ def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         yield running
     finally:
         running.kill()
+
+
+@pytest.fixture(scope="session")
+def small_trial(tmp_path_factory: pytest.TempPathFactory) -> Trial:
+    """The smallest one, on this machine as the device ``lab``."""
+    folder = tmp_path_factory.mktemp("trial")
+    return Trial("lab", small_model(folder), pictures(folder / "images"), RULE)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """Where ``trial`` works on its device."""
+    return tmp_path / "on the 'device'"
+
+
+@pytest.fixture
+def governors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+    """Two cores whose governor can be set, and are as they were when the test is over."""
+    cores = [tmp_path / "cpus" / f"cpu{index}" / "cpufreq" / "scaling_governor" for index in range(2)]
+    for core in cores:
+        core.parent.mkdir(parents=True)
+        core.write_text("schedutil\n")
+    tree = str(tmp_path / "cpus")
+    assert "/sys/devices/system/cpu" in launch._AROUND
+    monkeypatch.setattr(launch, "_AROUND", launch._AROUND.replace("/sys/devices/system/cpu", tree))
+    return cores
+
+
+@pytest.fixture
+def trial(
+    small_trial: Trial,
+    work: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    governors: list[Path],
+) -> Trial:
+    """A benchmark and an evaluation, ready to be disturbed."""
+    config = tmp_path / "config" / "mobiledeploy" / "devices.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(f'[devices.lab]\nreference = "local"\nfolder = "{work}"\n')
+    monkeypatch.setattr(load, "_TWICE", ("sh", "-c", load._TWICE[2].replace("sleep 1", "sleep 0.01")))
+    if not small_trial.truth:
+        small_trial.learn()
+    return small_trial
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from mobiledeploy.device_tests.errors import DeviceBusyError
+from mobiledeploy.device_tests import session as module
+from mobiledeploy.device_tests.errors import DeviceBusyError, DeviceError, DeviceLost
 from mobiledeploy.device_tests.local import LocalTransport
 from mobiledeploy.device_tests.references import Device
-from mobiledeploy.device_tests.session import STALE_MINUTES, VARIABLE, clean, open_session
+from mobiledeploy.device_tests.session import DIGITS, STALE_MINUTES, VARIABLE, clean, open_session
+from mobiledeploy.device_tests.transport import Completed
 
 DEAD = 2**22 - 1
 
@@ -138,3 +141,77 @@ def test_cleaning_leaves_only_what_is_not_ours(device: Device, tmp_path: Path) -
     (work / "mine").unlink()
     clean(device)
     assert not work.exists()
+
+
+@pytest.mark.parametrize("how", ["removed", "taken"])
+def test_a_session_that_is_gone_is_a_loss(device: Device, how: str) -> None:
+    assert device.folder
+    with open_session(device, "test") as session:
+        assert session.run(["true"]).exit_code == 0
+        shutil.rmtree(session.folder)
+        if how == "taken":
+            leave_behind(Path(device.folder), host="other.host")
+        with pytest.raises(DeviceLost, match="is gone"):
+            session.run(["true"])
+        if how == "taken":
+            with pytest.raises(DeviceBusyError, match=r"ada@other\.host"):
+                session.resume(5)
+        else:
+            session.resume(5)
+            assert session.run(["true"]).exit_code == 0
+    assert Path(session.folder).exists() is (how == "taken")
+
+
+def test_what_a_lost_device_still_runs_is_ended(device: Device, tmp_path: Path) -> None:
+    with open_session(device, "test") as session:
+        left = subprocess.Popen(["sleep", "60"], env={**os.environ, VARIABLE: session.owner.token})
+        governor = tmp_path / "governor"
+        governor.write_text("performance\n")
+        Path(session.folder, "governors").write_text(f"{governor} schedutil\n")
+        session.resume(5)
+        assert left.wait(10) == -9
+        assert governor.read_text() == "schedutil\n"
+        assert session.run(["true"]).exit_code == 0
+
+
+def test_a_lost_good_bye_is_said_again(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert device.folder
+    losses = iter([DeviceLost("lost")])
+    run = device.transport.run
+
+    def lossy(argv: list[str], timeout: float = 60.0) -> Completed:
+        if argv[2:3] == [module._LEAVE] and (loss := next(losses, None)):
+            raise loss
+        return run(argv, timeout)
+
+    with open_session(device, "test") as session:
+        part = Path(device.folder, "store", ".mobiledeploy-0.part")
+        part.touch()
+        monkeypatch.setattr(device.transport, "run", lossy)
+    assert not Path(session.folder).exists()
+    assert not part.exists()
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_file_that_changed_is_told(device: Device, tmp_path: Path, keep: bool) -> None:
+    model = tmp_path / "model.tflite"
+    model.write_bytes(b"1")
+    with open_session(device, "test") as session:
+        there = session.place(model, keep=keep)
+        session.check(["--model", there, f"--graph={there}", "/etc/passwd"])
+        Path(there).write_bytes(b"2")
+        with pytest.raises(DeviceError, match="was changed"):
+            session.check([f"--graph={there}"])
+        Path(there).unlink()
+        with pytest.raises(DeviceError, match="was changed"):
+            session.check(["--model", there])
+
+
+def test_a_folder_is_not_digested(device: Device, tmp_path: Path) -> None:
+    package = tmp_path / "model.mlpackage"
+    package.mkdir()
+    (package / "weights").write_bytes(b"1")
+    with open_session(device, "test") as session:
+        there = session.place_tree(package, "0" * DIGITS)
+        assert Path(there, "weights").read_bytes() == b"1"
+        session.check([there])
