@@ -329,10 +329,10 @@ def test_the_example_runs_on_this_machine(v1_files: dict[str, Path], tmp_path: P
         text=True,
         check=False,
     )
-    # A machine that others use may leave a gate open; it is never red, and no error of the test.
     assert "device gates" in done.stdout, done.stdout
-    assert "beyond" not in done.stdout, done.stdout
-    assert done.returncode == 0 or "other processes took" in done.stdout or "INCONCLUSIVE" in done.stdout
+    # A machine that others use may leave a gate open, or be in trouble; nothing is red.
+    assert "FAIL: " not in done.stdout, done.stdout
+    assert done.returncode == 0 or "TROUBLE: " in done.stdout or "INCONCLUSIVE: " in done.stdout
     assert done.stdout.count(" on here: ") >= 4
 
 
