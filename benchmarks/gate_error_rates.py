@@ -4,33 +4,22 @@
     python benchmarks/gate_error_rates.py --peers        # beside other rules, on the same samples
     python benchmarks/gate_error_rates.py --coverage     # exact intervals beside bootstrap ones
     python benchmarks/gate_error_rates.py --levels       # of the looks (decision.FIRST, CONFIRMATION)
-    python benchmarks/gate_error_rates.py --local 20 --file MODEL.tflite [--neighbour]
-    python benchmarks/gate_error_rates.py --spread --file MODEL.tflite [--neighbour]
 
-The first four simulate; the last two run a file against itself on this machine: gates, and how much its
-launches differ.
+All of it is simulated; gate_on_hardware.py measures.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
 
-from mobiledeploy.device_tests.gate import Setting, gate, parse_gate
 from mobiledeploy.device_tests.gate.decision import CONFIRMATION, FIRST, LOOKS, follow
 from mobiledeploy.device_tests.gate.intervals import symmetric_interval
-from mobiledeploy.device_tests.gate.measuring import measure
 from mobiledeploy.device_tests.gate.order import candidate_first
 from mobiledeploy.device_tests.gate.simulation import NOISES, Noise, simulate_gate
-from mobiledeploy.runtimes.formats import read_artifact
 
 SECONDS_PER_PAIR = 0.4
 INFERENCES = 20
@@ -44,10 +33,6 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--coverage", action="store_true")
     parser.add_argument("--levels", action="store_true")
-    parser.add_argument("--local", type=int, metavar="GATES")
-    parser.add_argument("--spread", action="store_true")
-    parser.add_argument("--file", type=Path)
-    parser.add_argument("--neighbour", action="store_true", help="load this machine at random meanwhile")
     given = parser.parse_args()
     pairs = round(given.seconds / SECONDS_PER_PAIR)
     if given.peers:
@@ -56,10 +41,6 @@ def main() -> None:
         coverage(given.gates)
     elif given.levels:
         levels(given.gates)
-    elif given.local:
-        local(given)
-    elif given.spread:
-        spread(given)
     else:
         rates(given.gates, pairs, given.tolerance)
 
@@ -185,68 +166,6 @@ def levels(gates: int) -> None:
                 f"{kind:8} level {rule.level:.2%}: {error:.2%} "
                 f"+- {1.96 * (error * (1 - error) / gates) ** 0.5:.2%}, allowed {rule.error:.0%}"
             )
-
-
-def local(given: argparse.Namespace) -> None:
-    """A file against itself on this machine."""
-    artifact = read_artifact(_file(given))
-    limit = parse_gate("max-regression", f"{100 * given.tolerance}%")
-    setting = Setting(time_limit=given.seconds)
-    words = Counter[str]()
-    with _beside(given.neighbour):
-        for _ in range(given.local):
-            report = gate("local", artifact, [limit], baseline=artifact, setting=setting)
-            words[report.outcome] += 1
-            print(f"{report.gates[0].outcome}: {report.gates[0].reason}", flush=True)
-    print(", ".join(f"{word} {count}" for word, count in sorted(words.items())))
-
-
-def spread(given: argparse.Namespace) -> None:
-    """How much neighbouring launches of a file differ, by the figure that stands for a launch."""
-    artifact = read_artifact(_file(given))
-    with _beside(given.neighbour):
-        series = measure("local", (artifact, artifact), Setting(), lambda *_: False, seconds=given.seconds)
-    if series.error:
-        raise SystemExit(str(series.error))
-    launches = sorted((item for run in series.runs for item in run.launches), key=lambda item: item.order)
-    seen = [item.other_work for arm in series.beside for item in arm if item.other_work is not None]
-    print(f"{len(launches)} launches, other work {np.median(seen) if seen else 0:.2f} cores")
-    print(f"{'figure':14} {'half below':>10} {'90% below':>10}")
-    for name, percentile in (("lower decile", 10), ("median", 50), ("mean", None)):
-        samples = [item.samples_ns for item in launches]
-        values = [
-            np.mean(item) if percentile is None else np.percentile(item, percentile) for item in samples
-        ]
-        away = np.expm1(np.abs(np.diff(np.log(values))))
-        print(f"{name:14} {np.median(away):10.1%} {np.percentile(away, 90):10.1%}")
-
-
-def _file(given: argparse.Namespace) -> Path:
-    if given.file is None:
-        raise SystemExit("Give --file")
-    return given.file
-
-
-@contextmanager
-def _beside(wanted: bool) -> Iterator[None]:
-    """Another process that loads this machine at random meanwhile."""
-    neighbour = multiprocessing.Process(target=_load, daemon=True) if wanted else None
-    if neighbour:
-        neighbour.start()
-    try:
-        yield
-    finally:
-        if neighbour:
-            neighbour.terminate()
-
-
-def _load() -> None:
-    random = np.random.default_rng()
-    while True:
-        until = time.monotonic() + random.exponential(0.7)
-        while time.monotonic() < until:
-            pass
-        time.sleep(random.exponential(1.0))
 
 
 if __name__ == "__main__":
