@@ -380,6 +380,7 @@ def _usual_file(folder: Path) -> Path:
 
 def _render(report: GateReport, unstored: str) -> RenderableType:
     from rich.console import Group
+    from rich.text import Text
 
     from mobiledeploy.deploy.commands.tables import columns, pairs
     from mobiledeploy.device_tests.gate.formats.words import found, interval, limit, title
@@ -395,7 +396,7 @@ def _render(report: GateReport, unstored: str) -> RenderableType:
     ]
     head = f"{title(report)}: {report.outcome.upper()}"
     notes = [("beware", note) for note in report.notes] + [("trouble", what) for what in report.trouble]
-    return Group(head, "", table, "", pairs([*reasons, *sessions, *notes, ("not stored", unstored)]))
+    return Group(Text(head), "", table, "", pairs([*reasons, *sessions, *notes, ("not stored", unstored)]))
 
 
 def _work(cores: float | None) -> str:
