@@ -66,7 +66,7 @@ def worker(
     ] = None,
     history: Annotated[
         str | None,
-        typer.Option("--history", metavar="URL|FILE", help="Store each run here too, when it is measured."),
+        typer.Option("--history", metavar="URL|FILE", help="Store each run here too, before it travels."),
     ] = None,
     as_json: JsonOption = False,
 ) -> Outcome:

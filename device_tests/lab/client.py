@@ -121,12 +121,14 @@ class Lab:
             outcome = Outcome(answer, tuple(kept), tuple(earlier))
             if not answer.trouble or len(had) == ATTEMPTS:
                 return outcome
-            announce(f"{offer.device}: {answer.trouble}")
+            # An error names its host already.
+            why = answer.trouble if answer.error else f"{offer.host}: {answer.trouble}"
+            announce(f"{offer.device}: {why}")
             taken = self._take(errand, had, announce, stop)
             if taken is None:
                 return outcome
             token, offer = taken
-            earlier.append(answer.trouble)
+            earlier.append(why)
             kept += answer.runs
 
     def _first(self, errand: Errand, announce: Announce, stop: threading.Event) -> tuple[str, Offer]:

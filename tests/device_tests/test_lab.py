@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from example_runs import latency_run
 from tflite_builder import float_dense
 
+from mobiledeploy.deploy.cli import main
 from mobiledeploy.device_tests.device_file import read_entries
 from mobiledeploy.device_tests.errors import DeviceError, DeviceLost
 from mobiledeploy.device_tests.gate import KINDS, Gate, parse_gate
@@ -264,6 +266,12 @@ def test_addresses() -> None:
     assert is_for_lab(["local", "kind:a"], None)
     assert is_for_lab(["a"], "tcp://a:1")
     assert not is_for_lab(["local", "kinda"], None)
+
+
+def test_without_dask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "dask", None)
+    assert main(["lab", "status", "--scheduler", "tcp://127.0.0.1:8786"]) == 6
+    assert "pip install 'mobiledeploy[lab]'" in capsys.readouterr().err
 
 
 def test_what_a_lab_does_not_do(tmp_path: Path) -> None:
