@@ -9,7 +9,7 @@ from mobiledeploy.deploy.calibration import calibration_for
 from mobiledeploy.deploy.samples import one_thread
 from mobiledeploy.deploy.sources import as_source
 from mobiledeploy.deploy.stages import Stages
-from mobiledeploy.deploy.wanted import Wanted
+from mobiledeploy.deploy.wanted import for_task
 from mobiledeploy.errors import InputError
 from mobiledeploy.runtimes.formats import needs
 from mobiledeploy.source import SourceModel
@@ -78,8 +78,9 @@ def diagnose_source(
     stages = stages or Stages()
     with needs("torch"):
         from mobiledeploy.converters.export import export
+        from mobiledeploy.quantize import Recipe
         from mobiledeploy.quantize import diagnose as measure
-    chosen = recipe or Wanted("int8").recipe(None, source, calibrated=True)
+    chosen = for_task(recipe or Recipe(), source)
     name = source.provenance.model
     with stages.stage("export", name):
         program = export(source)

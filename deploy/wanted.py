@@ -89,9 +89,7 @@ class Wanted:
         float_output = self.output_dtype == "float32"
         if given is None:
             recipe = Default(activations=activations, float_output=float_output)
-            if source.task == "image-classification" and not float_output:
-                recipe = replace(recipe, ranked_output=True)
-            return recipe if calibrated else recipe.without_inputs()
+            return for_task(recipe if calibrated else recipe.without_inputs(), source)
         if given.activations not in (activations, Default().activations):
             raise InputError(
                 f"it is for {given.activations} activations, --precision {self.precision} is not",
@@ -104,7 +102,8 @@ class Wanted:
                 where="recipe",
                 hint="Leave one of them out",
             )
-        return replace(given, activations=activations, float_output=given.float_output or float_output)
+        recipe = replace(given, activations=activations, float_output=given.float_output or float_output)
+        return for_task(recipe, source)
 
     def check(self, targets: Sequence[Target], calibrated: bool, has_recipe: bool = False) -> None:
         """Refuse what does not go together.
@@ -175,6 +174,14 @@ class Wanted:
             inputs=tuple(_in_dtype(spec, self.input_dtype) for spec in contract.inputs),
             outputs=tuple(_in_dtype(spec, self.output_dtype) for spec in contract.outputs),
         )
+
+
+def for_task(recipe: Recipe, source: SourceModel) -> Recipe:
+    """The recipe with what it leaves to the source's task: int8 scores of a classifier are ranked."""
+    if recipe.ranked_output is not None:
+        return recipe
+    ranked = source.task == "image-classification" and not recipe.float_output
+    return replace(recipe, ranked_output=ranked)
 
 
 def _in_dtype(spec: TensorSpec, dtype: InputDtype | None) -> TensorSpec:

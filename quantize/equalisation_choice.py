@@ -19,7 +19,7 @@ Simulate = Callable[[Sequence[Inputs], Recipe], GraphModule]
 def choose_equalisation(
     reference: GraphModule, inputs: Sequence[Inputs], recipe: Recipe, simulate: Simulate
 ) -> EqualisationChoice:
-    """Quantize cheaply with and without equalisation; the better one by the SQNR of the outputs is taken.
+    """Quantize cheaply with and without equalisation; the SQNR of the outputs decides.
 
     Equalisation evens out what rounding costs each channel, at a price: every channel then fills the
     range of its tensor, so that every channel is clipped where an input takes it beyond what calibration

@@ -168,7 +168,7 @@ def quietly() -> Iterator[None]:
 
 def _check(program: ExportedProgram, recipe: Recipe) -> None:
     nodes = [node for node in program.graph.nodes if node.op == "call_function"]
-    if any("quant" in str(node.target) for node in nodes):
+    if any("quantize" in str(node.target) for node in nodes):
         raise InputError("it is quantized already", where="program", hint="Start from the float model")
     paths = {module_path(node) for node in nodes}
     for exempt in recipe.exempt:

@@ -36,7 +36,8 @@ class Recipe:
         exempt: module paths of layers that stay float.
         float_output: the model's last layer has an int8 input and int8 weights, and a float result.
         ranked_output: the outputs are scores of which only the highest matter: an int8 output starts
-            at 0, so that its steps are finer; lower scores saturate.
+            at 0, so that its steps are finer; lower scores saturate.  None, where nothing is said:
+            conversion does so for classifiers, and ``quantize``, which knows no task, does not.
     """
 
     activations: Activations = "int8"
@@ -49,7 +50,7 @@ class Recipe:
     rounding: Rounding = "adaptive"
     exempt: tuple[str, ...] = ()
     float_output: bool = False
-    ranked_output: bool = False
+    ranked_output: bool | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that no step understands.
@@ -63,7 +64,7 @@ class Recipe:
             choices = get_args(kind)
             if choices and isinstance(choices[0], str) and value not in choices:
                 raise _wrong(item.name, value, " or ".join(choices))
-            if kind is bool and not isinstance(value, bool):
+            if kind in (bool, bool | None) and not isinstance(value, kind):
                 raise _wrong(item.name, value, "true or false")
         if not isinstance(self.percentile, int | float) or not 50 < self.percentile <= 100:
             raise _wrong("percentile", self.percentile, "above 50, up to 100")

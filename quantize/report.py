@@ -40,6 +40,10 @@ class QuantizationWarning:
     message: str
 
 
+# dB that two trials of the same kind may differ by.
+_CHANCE = 0.25
+
+
 @dataclass(frozen=True, slots=True)
 class EqualisationChoice:
     """What a recipe's equalisation ``auto`` came to.
@@ -54,8 +58,8 @@ class EqualisationChoice:
 
     @property
     def taken(self) -> Literal["on", "off"]:
-        """The better one; without a difference nothing is done."""
-        return "on" if self.on > self.off else "off"
+        """``off`` where that is better by more than chance: otherwise the usual step is taken."""
+        return "off" if self.off > self.on + _CHANCE else "on"
 
     def __str__(self) -> str:
         return f"equalisation {self.taken}: {self.on:.2f} dB with it, {self.off:.2f} dB without, on trial"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,15 @@ def test_the_default_recipe_follows_what_is_asked() -> None:
     assert (given.activations, given.rounding) == ("int16", "nearest")
     with pytest.raises(InputError, match="it is for int16 activations"):
         Wanted("int8").recipe(Recipe(activations="int16"), source, True)
+
+
+def test_a_classifiers_scores_are_ranked_unless_the_recipe_says_otherwise() -> None:
+    source, wanted = normed(), Wanted("int8")
+    assert wanted.recipe(Recipe.from_json("{}"), source, True) == wanted.recipe(None, source, True)
+    assert wanted.recipe(Recipe.from_json("{}"), source, True).ranked_output is True
+    assert wanted.recipe(Recipe(ranked_output=False), source, True).ranked_output is False
+    assert wanted.recipe(Recipe(float_output=True), source, True).ranked_output is False
+    assert wanted.recipe(Recipe(), replace(source, task="other"), True).ranked_output is False
 
 
 def test_three_formats_without_data(tmp_path: Path) -> None:

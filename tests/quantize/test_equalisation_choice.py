@@ -93,9 +93,13 @@ def test_the_ratio_decides_and_is_measured_on_other_inputs(on: float, off: float
     assert (found.on, found.off) == pytest.approx(
         (20 if on == 0.1 else 40, 20 if off == 0.1 else 40), abs=1e-3
     )
-    # Without a difference nothing is done.
-    assert found.taken == ("on" if on < off else "off")
+    assert found.taken == ("off" if off < on else "on")
     assert shown == [[float(place) for place in range(1, 101) if place % 3]] * 2
+
+
+def test_a_difference_by_chance_changes_nothing() -> None:
+    assert EqualisationChoice(on=20.0, off=20.2).taken == "on"
+    assert EqualisationChoice(on=20.0, off=20.3).taken == "off"
 
 
 def test_what_is_measured_was_not_calibrated_on() -> None:

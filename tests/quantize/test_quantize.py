@@ -238,3 +238,16 @@ def test_a_quantized_program_is_refused(small: nn.Module, images: list[Inputs], 
     once = quantize(to_program(small), images).program
     with pytest.raises(InputError, match="quantized already"):
         quantize(once, images)
+
+
+def test_a_quantile_is_no_quantization(images: list[Inputs], to_program: Export) -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Conv2d(3, 4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x) - torch.quantile(x, 0.5)
+
+    report = quantize(to_program(Scaled(), images[0][0]), images, PLAIN).report
+    assert report.ranges[0].node == "x"

@@ -26,6 +26,7 @@ def test_recipes_from_before_equalisation_was_a_choice(text: str, equalisation: 
         ('{"percentile": "high"}', "percentile"),
         ('{"float_output": "no"}', "float_output"),
         ('{"exempt": "features.0"}', "exempt"),
+        ('{"ranked_output": 1}', "ranked_output"),
         ('{"equalization": true}', "equalization"),
         ('{"equalisation": 1}', "equalisation"),
         ('{"equalisation": "yes"}', "equalisation"),
