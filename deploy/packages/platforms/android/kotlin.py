@@ -34,8 +34,17 @@ RESERVED = frozenset(
         *("JvmOverloads", "JvmStatic", "LinkageError", "List", "Log", "Long", "LongArray", "MapMode", "Math"),
         *("ModelContract", "Nothing", "Object", "OnnxJavaType", "OnnxTensor", "Options", "OrtEnvironment"),
         *("OrtException", "OrtSession", "OutputDecoding", "OutputKind", "Ppm", "Preprocessing", "RunWith"),
-        *("Runtime", "RuntimeException", "SessionOptions", "Short", "String", "Synchronized", "Test", "Unit"),
-        "Window",
+        *(
+            "Runtime",
+            "RuntimeException",
+            "SessionOptions",
+            "Short",
+            "Source",
+            "String",
+            "Synchronized",
+            "Test",
+        ),
+        *("Unit", "Window"),
     }
 )
 
