@@ -88,7 +88,8 @@ def compiled(
         compiler,
         [source / "main" / "kotlin", *test_sources, mine, Path(android), HERE / "stubs"],
         output,
-        [onnx_runtime, *JUNIT],
+        module="tests",
+        classpath=[onnx_runtime, *JUNIT],
     )
     return output
 
@@ -107,6 +108,8 @@ def test_the_archive_is_what_android_takes(ready: Callable[[str], Package], tmp_
     # What an app sees of it, and nothing of the stubs that it was compiled with.
     classes = zipfile.ZipFile(tmp_path / "classes.jar").namelist()
     assert all(name.startswith(("com/example/ants/", "META-INF/")) for name in classes)
+    # Two packages in one app must not have this one in common.
+    assert "META-INF/com.example.ants.Ants.kotlin_module" in classes
     shown = run("javap", "-cp", tmp_path / "classes.jar", "com.example.ants.Ants")
     assert (
         "public final java.util.List<com.example.ants.Category> classify(android.graphics.Bitmap);" in shown

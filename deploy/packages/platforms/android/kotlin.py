@@ -57,7 +57,7 @@ def find_kotlinc() -> Path | None:
 
 
 def compile_kotlin(
-    compiler: Path, sources: Iterable[Path], output: Path, classpath: Iterable[Path] = ()
+    compiler: Path, sources: Iterable[Path], output: Path, *, module: str, classpath: Iterable[Path] = ()
 ) -> None:
     """Compile sources to class files for any Android.
 
@@ -65,6 +65,7 @@ def compile_kotlin(
         compiler: kotlinc, 1.3 or later.
         sources: Kotlin files, and folders or files of Java sources that are looked at only.
         output: folder of the class files.
+        module: its name; an app cannot hold two modules of one name.
         classpath: jars and folders.
 
     Raises:
@@ -78,7 +79,7 @@ def compile_kotlin(
         "1.8",
         "-nowarn",
         "-module-name",
-        "classifier",
+        module,
     ]
     given = os.pathsep.join(map(str, classpath))
     command += [*(["-classpath", given] if given else []), *map(str, sources)]

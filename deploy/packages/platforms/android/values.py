@@ -34,7 +34,7 @@ SOURCES: Mapping[Target, Mapping[str, str]] = {
 _ENGINES: Mapping[Target, Mapping[str, Any]] = {
     "tflite": {
         "engine_name": f"LiteRT {LITERT}",
-        "engine_pages": "LiteRT's is aligned for pages of 16 KB since 1.4.0.",
+        "engine_pages": "LiteRT's is aligned for pages of 16 KB in this version.",
         "accelerators": ("CPU", "GPU"),
         "app_dependencies": (f'implementation("com.google.ai.edge.litert:litert:{LITERT}")',),
         "dependencies": (
@@ -47,7 +47,7 @@ _ENGINES: Mapping[Target, Mapping[str, Any]] = {
     },
     "onnx": {
         "engine_name": f"ONNX Runtime {ONNX_RUNTIME}",
-        "engine_pages": "ONNX Runtime's is aligned for pages of 16 KB since 1.22.",
+        "engine_pages": "ONNX Runtime's is aligned for pages of 16 KB in this version.",
         "accelerators": ("CPU", "XNNPACK", "NNAPI"),
         "app_dependencies": (
             f'implementation("com.microsoft.onnxruntime:onnxruntime-android:{ONNX_RUNTIME}")',
