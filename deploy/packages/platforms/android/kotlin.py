@@ -13,6 +13,8 @@ from mobiledeploy.errors import EnvironmentProblem
 # Signatures of the classes that the generated code calls: enough to compile against, nothing to run.
 STUBS = Path(__file__).parent / "stubs"
 _TIMEOUT = 600.0
+# Android's tools take class files of Java 8 everywhere.
+_OPTIONS = ("-jvm-target", "1.8", "-nowarn")
 # Classes that the generated code defines or uses.
 RESERVED = frozenset(
     {
@@ -71,23 +73,14 @@ def compile_kotlin(
     Raises:
         EnvironmentProblem: the compiler fails; shows the first thing that it says.
     """
-    command = [
-        str(compiler),
-        "-d",
-        str(output),
-        "-jvm-target",
-        "1.8",
-        "-nowarn",
-        "-module-name",
-        module,
-    ]
+    command = [str(compiler), *_OPTIONS, "-d", str(output), "-module-name", module]
     given = os.pathsep.join(map(str, classpath))
     command += [*(["-classpath", given] if given else []), *map(str, sources)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EnvironmentProblem(
-            f"kotlinc cannot be run ({error})", where=str(compiler), hint="Install it again, or remove it"
+            f"kotlinc cannot be run ({error})", where=str(compiler), hint="Install it again"
         ) from error
     if done.returncode:
         lines = [line for line in (done.stderr + done.stdout).splitlines() if "error:" in line]
@@ -95,5 +88,5 @@ def compile_kotlin(
         raise EnvironmentProblem(
             f"kotlinc does not compile the package ({Path(said).name})",
             where=str(compiler),
-            hint="Install Kotlin 1.3 or later with a Java of 8 or later, or take kotlinc off the path",
+            hint="Install Kotlin 1.3 or later, and a Java that it runs on",
         )
