@@ -103,7 +103,7 @@ def contract_values(contract: Contract, *, namespace: str, model: str, assets: s
         "output": result,
         "model": model,
         "assets": assets,
-        "classes": max(result.shape),
+        "classes": math.prod(result.shape[1:]),
         "input_kind": "PIXELS" if pixels else _INPUT_KINDS[source.dtype],
         "output_kind": _OUTPUT_KINDS[result.dtype],
         "output_bytes": math.prod(result.shape) * _BYTES[result.dtype],
