@@ -4,28 +4,22 @@
     python benchmarks/gate_error_rates.py --peers        # beside other rules, on the same samples
     python benchmarks/gate_error_rates.py --coverage     # exact intervals beside bootstrap ones
     python benchmarks/gate_error_rates.py --levels       # of the looks (decision.FIRST, CONFIRMATION)
-    python benchmarks/gate_error_rates.py --local 20 --file MODEL.tflite [--neighbour]
 
-The first four simulate; the last one gates a file against itself on this machine.
+All of it is simulated; gate_on_hardware.py measures.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import time
 from collections import Counter
-from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
 
-from mobiledeploy.device_tests.gate import Setting, gate, parse_gate
 from mobiledeploy.device_tests.gate.decision import CONFIRMATION, FIRST, LOOKS, follow
 from mobiledeploy.device_tests.gate.intervals import symmetric_interval
 from mobiledeploy.device_tests.gate.order import candidate_first
 from mobiledeploy.device_tests.gate.simulation import NOISES, Noise, simulate_gate
-from mobiledeploy.runtimes.formats import read_artifact
 
 SECONDS_PER_PAIR = 0.4
 INFERENCES = 20
@@ -39,9 +33,6 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--coverage", action="store_true")
     parser.add_argument("--levels", action="store_true")
-    parser.add_argument("--local", type=int, metavar="GATES")
-    parser.add_argument("--file", type=Path)
-    parser.add_argument("--neighbour", action="store_true", help="load this machine at random meanwhile")
     given = parser.parse_args()
     pairs = round(given.seconds / SECONDS_PER_PAIR)
     if given.peers:
@@ -50,8 +41,6 @@ def main() -> None:
         coverage(given.gates)
     elif given.levels:
         levels(given.gates)
-    elif given.local:
-        local(given)
     else:
         rates(given.gates, pairs, given.tolerance)
 
@@ -177,35 +166,6 @@ def levels(gates: int) -> None:
                 f"{kind:8} level {rule.level:.2%}: {error:.2%} "
                 f"+- {1.96 * (error * (1 - error) / gates) ** 0.5:.2%}, allowed {rule.error:.0%}"
             )
-
-
-def local(given: argparse.Namespace) -> None:
-    """A file against itself on this machine."""
-    if given.file is None:
-        raise SystemExit("--local needs --file")
-    artifact = read_artifact(given.file)
-    limit = parse_gate("max-regression", f"{100 * given.tolerance}%")
-    setting = Setting(time_limit=given.seconds)
-    words = Counter[str]()
-    neighbour = multiprocessing.Process(target=_load, daemon=True) if given.neighbour else None
-    if neighbour:
-        neighbour.start()
-    for _ in range(given.local):
-        report = gate("local", artifact, [limit], baseline=artifact, setting=setting)
-        words[report.outcome] += 1
-        print(f"{report.gates[0].outcome}: {report.gates[0].reason}", flush=True)
-    if neighbour:
-        neighbour.terminate()
-    print(", ".join(f"{word} {count}" for word, count in sorted(words.items())))
-
-
-def _load() -> None:
-    random = np.random.default_rng()
-    while True:
-        until = time.monotonic() + random.exponential(0.7)
-        while time.monotonic() < until:
-            pass
-        time.sleep(random.exponential(1.0))
 
 
 if __name__ == "__main__":
