@@ -9,7 +9,7 @@ DEMO := build/demo
 PYTEST_ARGS ?=
 IN_PARALLEL := -n auto --dist worksteal
 
-.PHONY: setup lab postgres android-tools demo test test-all lint ruff format-check format types imports check bench clean
+.PHONY: setup lab postgres android-tools swift-tools demo test test-all lint ruff format-check format types imports check bench clean
 
 setup: $(READY)
 
@@ -41,6 +41,10 @@ android-tools:
 	@dpkg -s $(ANDROID_TOOLS) >/dev/null 2>&1 && command -v npm >/dev/null \
 		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends $(ANDROID_TOOLS) \
 			$$(command -v npm >/dev/null || echo npm); }
+
+# The compiler of the tests marked `swift`: needs root, on Debian, and 1 GB.
+swift-tools:
+	tests/packages/swift_tools.sh build/swift
 
 demo: $(READY)
 	$(BIN)/mobiledeploy convert --target tflite --target onnx --target coreml -o $(DEMO)

@@ -9,6 +9,7 @@ import typer
 
 from mobiledeploy.deploy.commands.options import HistoryOption
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
+from mobiledeploy.deploy.progress import announcer
 from mobiledeploy.errors import VerificationError
 
 if TYPE_CHECKING:
@@ -66,16 +67,18 @@ def package(
         raise typer.BadParameter("FILE, --platform and -o are needed; or --check PATH.")
     from mobiledeploy.deploy.packages.packaging import package as make
 
-    made = make(
-        file,
-        platform,
-        output,
-        name=name,
-        namespace=namespace,
-        preprocessing=preprocessing,
-        history=history,
-        force=force,
-    )
+    with announcer() as announce:
+        announce(f"package {file.name} for {platform}")
+        made = make(
+            file,
+            platform,
+            output,
+            name=name,
+            namespace=namespace,
+            preprocessing=preprocessing,
+            history=history,
+            force=force,
+        )
     return Outcome(_to_data(made), lambda: _render(made), as_json)
 
 

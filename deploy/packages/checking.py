@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -90,7 +91,7 @@ def _common(tree: Tree, folder: str, manifest: Manifest) -> Iterator[str]:
     except UnicodeDecodeError:
         yield f"the labels {manifest.labels} are no UTF-8 text"
         return
-    classes = max(manifest.contract.outputs[0].shape)
+    classes = math.prod(manifest.contract.outputs[0].shape[1:])
     if len(labels) != classes:
         yield f"{manifest.labels} has {len(labels)} labels for {classes} scores"
     elif manifest.contract.labels and tuple(labels) != manifest.contract.labels:

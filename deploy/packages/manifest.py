@@ -111,14 +111,9 @@ def read_manifest(content: bytes, where: str) -> Manifest:
     if not all(isinstance(text, str) for text in texts) or not isinstance(size, int):
         raise InputError("the manifest is damaged", where=where, hint="Package the model again")
     platform, name, namespace, model, sha256, labels, digest = texts
-    return Manifest(
-        platform,
-        name,
-        namespace,
-        model,
-        sha256,
-        size,
-        labels,
-        Contract.from_json(contract, where=where),
-        digest,
-    )
+    known = Contract.from_json(contract, where=where)
+    if len(known.inputs) != 1 or len(known.outputs) != 1 or known.preprocessing is None:
+        raise InputError(
+            "the manifest's contract is not that of a classifier", where=where, hint="Package the model again"
+        )
+    return Manifest(platform, name, namespace, model, sha256, size, labels, known, digest)

@@ -29,6 +29,7 @@ from mobiledeploy.contract import Preprocessing, TensorSpec
 from mobiledeploy.deploy.packages.checking import check_package
 from mobiledeploy.deploy.packages.golden import draw
 from mobiledeploy.deploy.packages.packaging import Package, package
+from mobiledeploy.deploy.packages.platforms.android import platform
 from mobiledeploy.deploy.packages.platforms.android.kotlin import (
     RESERVED,
     STUBS,
@@ -47,13 +48,16 @@ SOURCE_SIZES = ((320, 400), (150, 110), (64, 64), (7, 300), (641, 479), (1, 1), 
 
 @pytest.fixture(scope="module")
 def ready(model_files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Package]:
-    """Packages with their AARs, each made once."""
+    """Packages, each made once; that of TFLite with its AAR."""
     made: dict[str, Package] = {}
 
     def make(name: str) -> Package:
         if name not in made:
             folder = tmp_path_factory.mktemp(name) / "package"
-            made[name] = package(model_files[name], "android", folder, name="Ants")
+            with pytest.MonkeyPatch.context() as patch:
+                if name == "onnx":
+                    patch.setattr(platform, "find_kotlinc", lambda: None)
+                made[name] = package(model_files[name], "android", folder, name="Ants")
         return made[name]
 
     return make
@@ -84,7 +88,8 @@ def compiled(
         compiler,
         [source / "main" / "kotlin", *test_sources, mine, Path(android), HERE / "stubs"],
         output,
-        [onnx_runtime, *JUNIT],
+        module="tests",
+        classpath=[onnx_runtime, *JUNIT],
     )
     return output
 
@@ -103,6 +108,8 @@ def test_the_archive_is_what_android_takes(ready: Callable[[str], Package], tmp_
     # What an app sees of it, and nothing of the stubs that it was compiled with.
     classes = zipfile.ZipFile(tmp_path / "classes.jar").namelist()
     assert all(name.startswith(("com/example/ants/", "META-INF/")) for name in classes)
+    # Two packages in one app must not have this one in common.
+    assert "META-INF/com.example.ants.Ants.kotlin_module" in classes
     shown = run("javap", "-cp", tmp_path / "classes.jar", "com.example.ants.Ants")
     assert (
         "public final java.util.List<com.example.ants.Category> classify(android.graphics.Bitmap);" in shown

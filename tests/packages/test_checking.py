@@ -6,6 +6,7 @@ import json
 import struct
 import zipfile
 from collections.abc import Callable, Iterable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -218,6 +219,24 @@ def test_manifests_that_are_none(text: str, folder: Path, assets: Path) -> None:
     (assets / MANIFEST).write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match="manifest"):
         check_package(folder)
+
+
+def test_contracts_that_are_none(folder: Path, assets: Path) -> None:
+    whole = (assets / MANIFEST).read_text(encoding="utf-8")
+    parts = ("inputs", "outputs", "preprocessing", "labels", "task")
+    for part, value in product(parts, (None, [], [{}], {}, "x", 3)):
+        data = json.loads(whole)
+        data["contract"][part] = value
+        (assets / MANIFEST).write_text(json.dumps(data), encoding="utf-8")
+        assert "contract" in said_of(folder), (part, value)
+
+
+def said_of(path: Path) -> str:
+    """The problems, or why it cannot be read."""
+    try:
+        return problems(path)
+    except InputError as error:
+        return str(error)
 
 
 def test_a_manifest_that_names_files_elsewhere(folder: Path, assets: Path, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from mobiledeploy.deploy.packages.names import check_name, choose_namespace
 from mobiledeploy.deploy.packages.packaging import Package, package
 from mobiledeploy.deploy.packages.plan import PlannedFile, make_plan, text_file
 from mobiledeploy.deploy.packages.platforms import find_platform
+from mobiledeploy.deploy.packages.platforms.android.values import LITERT, ONNX_RUNTIME
 from mobiledeploy.deploy.packages.writing import write_package
 from mobiledeploy.errors import InputError, OutputError, UnsupportedError
 from mobiledeploy.preprocessing import to_input
@@ -320,6 +321,21 @@ def test_command(
     assert json.loads(capsys.readouterr().out)["passed"]
 
 
+def test_a_compiler_that_fails_costs_the_archive_alone(
+    model_files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = tmp_path / "bin" / "kotlinc"
+    compiler.parent.mkdir()
+    compiler.write_text("#!/bin/sh\necho 'A.kt:1:1: error: out of luck' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("KOTLIN_HOME", str(tmp_path))
+    made = package(model_files["tflite"], "android", tmp_path / "out")
+    (remark,) = made.remarks
+    assert "no .aar was made" in remark
+    assert "out of luck" in remark
+    assert not list((tmp_path / "out").glob("*.aar"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -342,6 +358,12 @@ def test_command_refuses(
     assert main(arguments) == code
     assert "Traceback" not in capsys.readouterr().err
     assert not list(tmp_path.glob("out*"))
+
+
+def test_the_docs_name_the_engines_that_packages_ask_for() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "packages.md").read_text()
+    assert f"LiteRT {LITERT}," in page
+    assert f"ONNX Runtime {ONNX_RUNTIME} " in page
 
 
 def test_help_loads_nothing_heavy() -> None:

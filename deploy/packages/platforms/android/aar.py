@@ -39,7 +39,9 @@ def build_aar(subject: Subject, folder: Path, compiler: Path) -> None:
     entries = [
         ArchiveEntry("AndroidManifest.xml", manifest.encode()),
         ArchiveEntry("R.txt", b""),
-        ArchiveEntry("classes.jar", _classes(main / "kotlin", compiler)),
+        ArchiveEntry(
+            "classes.jar", _classes(main / "kotlin", compiler, f"{subject.namespace}.{subject.name}")
+        ),
         ArchiveEntry("proguard.txt", (folder / "consumer-rules.pro").read_bytes()),
         ArchiveEntry(_METADATA_PATH, _METADATA.encode()),
         *(_asset(file, main) for file in (main / "assets").rglob("*") if file.is_file()),
@@ -52,11 +54,11 @@ def _asset(file: Path, main: Path) -> ArchiveEntry:
     return ArchiveEntry(file.relative_to(main).as_posix(), file.read_bytes(), _PAGE if is_model else 0)
 
 
-def _classes(sources: Path, compiler: Path) -> bytes:
+def _classes(sources: Path, compiler: Path, module: str) -> bytes:
     with tempfile.TemporaryDirectory() as temporary, writing(Path(temporary)):
         output = Path(temporary, "classes")
         files = sorted(sources.rglob("*.kt"))
-        compile_kotlin(compiler, [*files, STUBS], output)
+        compile_kotlin(compiler, [*files, STUBS], output, module=module)
         compiled = [
             ArchiveEntry(file.relative_to(output).as_posix(), file.read_bytes())
             for file in output.rglob("*")

@@ -13,6 +13,8 @@ from mobiledeploy.errors import EnvironmentProblem
 # Signatures of the classes that the generated code calls: enough to compile against, nothing to run.
 STUBS = Path(__file__).parent / "stubs"
 _TIMEOUT = 600.0
+# Android's tools take class files of Java 8 everywhere.
+_OPTIONS = ("-jvm-target", "1.8", "-nowarn")
 # Classes that the generated code defines or uses.
 RESERVED = frozenset(
     {
@@ -34,8 +36,17 @@ RESERVED = frozenset(
         *("JvmOverloads", "JvmStatic", "LinkageError", "List", "Log", "Long", "LongArray", "MapMode", "Math"),
         *("ModelContract", "Nothing", "Object", "OnnxJavaType", "OnnxTensor", "Options", "OrtEnvironment"),
         *("OrtException", "OrtSession", "OutputDecoding", "OutputKind", "Ppm", "Preprocessing", "RunWith"),
-        *("Runtime", "RuntimeException", "SessionOptions", "Short", "String", "Synchronized", "Test", "Unit"),
-        "Window",
+        *(
+            "Runtime",
+            "RuntimeException",
+            "SessionOptions",
+            "Short",
+            "Source",
+            "String",
+            "Synchronized",
+            "Test",
+        ),
+        *("Unit", "Window"),
     }
 )
 
@@ -48,7 +59,7 @@ def find_kotlinc() -> Path | None:
 
 
 def compile_kotlin(
-    compiler: Path, sources: Iterable[Path], output: Path, classpath: Iterable[Path] = ()
+    compiler: Path, sources: Iterable[Path], output: Path, *, module: str, classpath: Iterable[Path] = ()
 ) -> None:
     """Compile sources to class files for any Android.
 
@@ -56,28 +67,20 @@ def compile_kotlin(
         compiler: kotlinc, 1.3 or later.
         sources: Kotlin files, and folders or files of Java sources that are looked at only.
         output: folder of the class files.
+        module: its name; an app cannot hold two modules of one name.
         classpath: jars and folders.
 
     Raises:
         EnvironmentProblem: the compiler fails; shows the first thing that it says.
     """
-    command = [
-        str(compiler),
-        "-d",
-        str(output),
-        "-jvm-target",
-        "1.8",
-        "-nowarn",
-        "-module-name",
-        "classifier",
-    ]
+    command = [str(compiler), *_OPTIONS, "-d", str(output), "-module-name", module]
     given = os.pathsep.join(map(str, classpath))
     command += [*(["-classpath", given] if given else []), *map(str, sources)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EnvironmentProblem(
-            f"kotlinc cannot be run ({error})", where=str(compiler), hint="Install it again, or remove it"
+            f"kotlinc cannot be run ({error})", where=str(compiler), hint="Install it again"
         ) from error
     if done.returncode:
         lines = [line for line in (done.stderr + done.stdout).splitlines() if "error:" in line]
@@ -85,5 +88,5 @@ def compile_kotlin(
         raise EnvironmentProblem(
             f"kotlinc does not compile the package ({Path(said).name})",
             where=str(compiler),
-            hint="Install Kotlin 1.3 or later with a Java of 8 or later, or take kotlinc off the path",
+            hint="Install Kotlin 1.3 or later, and a Java that it runs on",
         )

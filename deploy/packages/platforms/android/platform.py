@@ -17,6 +17,7 @@ from mobiledeploy.deploy.packages.platforms.android.values import SOURCES, TEMPL
 from mobiledeploy.deploy.packages.subject import Subject
 from mobiledeploy.deploy.packages.templating import Templates
 from mobiledeploy.deploy.packages.trees import Tree
+from mobiledeploy.errors import EnvironmentProblem
 
 
 class Android(Platform):
@@ -38,7 +39,10 @@ class Android(Platform):
                 "no .aar was made: kotlinc is not on this machine. Add the folder as a module, or install "
                 "Kotlin's command line compiler and package again"
             ]
-        build_aar(subject, folder, compiler)
+        try:
+            build_aar(subject, folder, compiler)
+        except EnvironmentProblem as problem:
+            return [f"no .aar was made. {problem}"]
         return []
 
     def check(self, tree: Tree, folder: str, manifest: Manifest) -> Iterable[str]:

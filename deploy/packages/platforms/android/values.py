@@ -34,7 +34,7 @@ SOURCES: Mapping[Target, Mapping[str, str]] = {
 _ENGINES: Mapping[Target, Mapping[str, Any]] = {
     "tflite": {
         "engine_name": f"LiteRT {LITERT}",
-        "engine_pages": "LiteRT's is aligned for pages of 16 KB since 1.4.0.",
+        "engine_pages": "LiteRT's is aligned for pages of 16 KB in this version.",
         "accelerators": ("CPU", "GPU"),
         "app_dependencies": (f'implementation("com.google.ai.edge.litert:litert:{LITERT}")',),
         "dependencies": (
@@ -47,7 +47,7 @@ _ENGINES: Mapping[Target, Mapping[str, Any]] = {
     },
     "onnx": {
         "engine_name": f"ONNX Runtime {ONNX_RUNTIME}",
-        "engine_pages": "ONNX Runtime's is aligned for pages of 16 KB since 1.22.",
+        "engine_pages": "ONNX Runtime's is aligned for pages of 16 KB in this version.",
         "accelerators": ("CPU", "XNNPACK", "NNAPI"),
         "app_dependencies": (
             f'implementation("com.microsoft.onnxruntime:onnxruntime-android:{ONNX_RUNTIME}")',
@@ -103,7 +103,7 @@ def contract_values(contract: Contract, *, namespace: str, model: str, assets: s
         "output": result,
         "model": model,
         "assets": assets,
-        "classes": max(result.shape),
+        "classes": math.prod(result.shape[1:]),
         "input_kind": "PIXELS" if pixels else _INPUT_KINDS[source.dtype],
         "output_kind": _OUTPUT_KINDS[result.dtype],
         "output_bytes": math.prod(result.shape) * _BYTES[result.dtype],

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# swift_tools.sh FOLDER: unpacks Debian's Swift compiler as FOLDER, a root file system to change root to. Run it as root
+# on a Debian-like system.
+set -euo pipefail
+
+readonly SUITE=trixie PACKAGES=swiftlang,libc6-dev,libstdc++-14-dev
+folder=$(readlink -m "${1:?usage: swift_tools.sh FOLDER}")
+[[ ! -e $folder ]] || exit 0
+site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | head -n 1)
+mkdir -p "$(dirname "$folder")"
+work=$(mktemp -d "$folder.XXXX")
+trap 'rm -rf "$work"' EXIT
+mmdebstrap --quiet --variant=extract --format=directory --include="$PACKAGES" --dpkgopt='path-exclude=/usr/share/*' \
+    "$SUITE" "$work/root" "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $SUITE main"
+for name in bin lib lib64 sbin; do
+    ln -sfn "usr/$name" "$work/root/$name"
+done
+mv "$work/root" "$folder"
