@@ -221,11 +221,15 @@ class _Work:
 
     def _start(self, request: Request, place: int) -> Launched:
         equipment = self._equipment[request.engine]
-        return launch(
+        argv = (*equipment.argv, *equipment.dialect.ask(request))
+        done = launch(
             self._session,
-            (*equipment.argv, *equipment.dialect.ask(request)),
+            argv,
             place,
             dialect=equipment.dialect,
             governor=self._plan.governor,
             timeout=self._plan.timeout,
         )
+        if done.error is None:
+            self._session.check(argv)
+        return done

@@ -215,9 +215,11 @@ class _Evaluation:
             outputs=outputs,
             timing=None,
         )
-        done = launch(session, (*equipment.argv, *request.arguments()), 0, timeout=self._options.timeout)
+        argv = (*equipment.argv, *request.arguments())
+        done = launch(session, argv, 0, timeout=self._options.timeout)
         if done.error:
             raise done.error
+        session.check(argv)
         local = inputs.file.with_suffix(".outputs")
         session.transport.pull(outputs, local)
         session.run(["rm", "-f", packed, outputs])

@@ -94,7 +94,7 @@ def launch(
     governor: str = "",
     timeout: float = LAUNCH_TIMEOUT,
 ) -> Launched:
-    """Run the runner once.
+    """Run the runner once; ``Session.check`` tells afterwards whether its files were still what they were.
 
     Args:
         session: on the device.
@@ -132,7 +132,6 @@ def launch(
         if report.failure or not report.ended or code:
             raise _failure(session.transport.name, report, stderr, code)
         _check_way(session.transport.name, argv, stdout)
-        session.check(argv)
     asides = _asides(stdout)
     energy = spent(item for item in asides if item["event"] == "power")
     return Launched(report, _record(report, order, started, energy), _governor(asides), error)

@@ -131,6 +131,12 @@ class _Work:
 
     def do(self, done: Callable[[Arms, float], bool], seconds: float) -> None:
         wait_until_cool(self._session, self._setting.coolness, self._announce)
+        self._pairs(done, seconds)
+        # Once for all launches: they are short, and a digest of the engine is not.
+        for argv in self._ready.values():
+            self._session.check(argv)
+
+    def _pairs(self, done: Callable[[Arms, float], bool], seconds: float) -> None:
         pair = 0
         while True:
             begun = time.monotonic()
