@@ -299,6 +299,30 @@ def test_a_file_without_a_contract_asks_for_its_preprocessing(
     assert made.subject.rule.mean == (127.5, 127.5, 127.5)
 
 
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "kind", "label"),
+    [
+        ("mobilenet_v2_1.0_224_quant", "UINT8", "background"),
+        ("vww_96_int8", "INT8", "0"),
+        ("vww_96_float", "FLOAT32", "0"),
+    ],
+)
+def test_files_of_other_makers(
+    name: str, kind: str, label: str, data_dir: Path, tmp_path: Path, no_compiler: None
+) -> None:
+    made = package(
+        data_dir / "tflite" / f"{name}.tflite", "android", tmp_path / "out", preprocessing="inception"
+    )
+    assert made.subject.labels[0] == label
+    (contract,) = made.folder.rglob("ModelContract.kt")
+    code = contract.read_text()
+    assert f"InputKind.{kind}" in code
+    assert f"OutputKind.{kind}" in code
+    # Probabilities already, as far as the file says.
+    assert "softmax = false" in code
+
+
 @pytest.mark.slow
 def test_a_format_that_the_platform_cannot_hold(tmp_path: Path) -> None:
     path = tmp_path / "small.mlpackage"
