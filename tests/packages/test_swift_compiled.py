@@ -1,4 +1,4 @@
-"""The generated Swift under a compiler: types against stubs of Apple's frameworks, and preprocessing to the last bit."""
+"""The generated Swift under a compiler: types against stubs, and preprocessing to the last bit."""
 
 from __future__ import annotations
 
