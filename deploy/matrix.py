@@ -49,7 +49,7 @@ PACKAGES = (
     Package("onnxscript", "onnxscript", "0.5.6", "", ("onnx",)),
     Package("onnxruntime", "onnxruntime", "1.22", "", ("onnx", "coreml")),
     Package("coremltools", "coremltools.libmilstoragepython", "9.0", "10", ("coreml",)),
-    Package("distributed", "distributed", "2026.1", "", ("lab",)),
+    Package("distributed", "distributed", "2026.8", "", ("lab",)),
     Package("tflite-runtime", "tflite_runtime.interpreter", "2.13", "", ("fallback",)),
 )
 
