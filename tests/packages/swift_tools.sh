@@ -12,6 +12,7 @@ work=$(mktemp -d "$folder.XXXX")
 trap 'rm -rf "$work"' EXIT
 mmdebstrap --quiet --variant=extract --format=directory --include="$PACKAGES" --dpkgopt='path-exclude=/usr/share/*' \
     "$SUITE" "$work/root" "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $SUITE main"
+mkdir -p "$work"/root/{dev,proc,tmp}
 for name in bin lib lib64 sbin; do
     ln -sfn "usr/$name" "$work/root/$name"
 done
