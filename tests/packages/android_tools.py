@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from needed import need_npm, needs
 
 from mobiledeploy.deploy.packages.platforms.android.kotlin import find_kotlinc
 
@@ -22,11 +23,11 @@ JUNIT = (JARS / "junit4.jar", JARS / "hamcrest-core.jar")
 _ONNX_RUNTIME = "com.github.asus4.onnxruntime@0.4.9"
 _KOTLIN = "kotlin-compiler@2.4.20"
 
-needs_tools = pytest.mark.skipif(
-    find_kotlinc() is None
-    or any(shutil.which(name) is None for name in PROGRAMS)
-    or not all(path.exists() for path in (FRAMEWORK, *STDLIB, *JUNIT)),
-    reason="needs Debian's Android tools: make android-tools",
+needs_tools = needs(
+    find_kotlinc() is not None
+    and all(shutil.which(name) for name in PROGRAMS)
+    and all(path.exists() for path in (FRAMEWORK, *STDLIB, *JUNIT)),
+    "needs Debian's Android tools: make android-tools",
 )
 
 
@@ -43,8 +44,7 @@ def java(main: str, classpath: Iterable[Path], *arguments: str | Path) -> str:
 
 def onnx_runtime_classes(folder: Path) -> Path:
     """The classes of ONNX Runtime's Android library, as its makers publish them."""
-    if shutil.which("npm") is None:
-        pytest.skip("needs npm: make android-tools")
+    need_npm()
     run("npm", "pack", "--silent", _ONNX_RUNTIME, cwd=folder)
     (archive,) = folder.glob("*.tgz")
     with tarfile.open(archive) as tar:
@@ -59,8 +59,7 @@ def kotlin_of_today(factory: pytest.TempPathFactory) -> Path:
     """A current kotlinc, beside Debian's of 2019; unpacked once."""
     folder = factory.getbasetemp() / "kotlin-of-today"
     if not folder.exists():
-        if shutil.which("npm") is None:
-            pytest.skip("needs npm: make android-tools")
+        need_npm()
         folder.mkdir()
         run("npm", "pack", "--silent", _KOTLIN, cwd=folder)
         (archive,) = folder.glob("*.tgz")

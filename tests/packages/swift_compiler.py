@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from needed import needs
 
 ROOT = Path(os.environ.get("MOBILEDEPLOY_SWIFT", Path(__file__).parents[2] / "build" / "swift"))
 COMPILER = "/usr/libexec/swift/bin/swiftc"
@@ -18,9 +18,9 @@ COMPILER = "/usr/libexec/swift/bin/swiftc"
 _ENTER = 'mount --bind /proc "$0/proc" && mount --bind /dev "$0/dev" && exec /usr/sbin/chroot "$0" "$@"'
 _INSIDE = ("unshare", "--mount", "--propagation", "private", "sh", "-c", _ENTER, str(ROOT))
 
-needs_swift = pytest.mark.skipif(
-    not (ROOT / COMPILER[1:]).exists() or os.geteuid() != 0,
-    reason="needs Debian's Swift compiler, and root: make swift-tools",
+needs_swift = needs(
+    (ROOT / COMPILER[1:]).exists() and os.geteuid() == 0,
+    "needs Debian's Swift compiler, and root: make swift-tools",
 )
 
 

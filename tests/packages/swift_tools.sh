@@ -6,6 +6,10 @@ set -euo pipefail
 readonly SUITE=trixie PACKAGES=swiftlang,libc6-dev,libstdc++-14-dev
 folder=$(readlink -m "${1:?usage: swift_tools.sh FOLDER}")
 [[ ! -e $folder ]] || exit 0
+for tool in mmdebstrap debian-archive-keyring; do
+    dpkg-query --show "$tool" >/dev/null 2>&1 \
+        || { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$tool"; }
+done
 site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | head -n 1)
 mkdir -p "$(dirname "$folder")"
 work=$(mktemp -d "$folder.XXXX")
