@@ -377,6 +377,23 @@ def test_ended_by_a_signal_it_says_nothing_wrong(native: Launcher, small_files: 
     assert report.init_ns
 
 
+def test_a_crash_is_told(native: Launcher, small_files: dict[str, Path]) -> None:
+    line = native.line(small_files["tflite"], "--min-seconds", "60")
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    said = ""
+    while '"first"' not in said:
+        said += process.stdout.readline()
+    process.send_signal(signal.SIGSEGV)
+    said += process.communicate(timeout=20)[0]
+    assert process.returncode == 69
+    report = read_report(said)
+    assert report.ended
+    assert report.failure is not None
+    assert report.failure.code == "inference"
+    assert f"crashed (signal {int(signal.SIGSEGV)})" in report.failure.message
+
+
 def test_what_the_engine_prints_is_not_between_the_lines(
     native: Launcher, small_files: dict[str, Path]
 ) -> None:

@@ -1,5 +1,6 @@
 #include "failure.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,19 @@ _Noreturn void finish(int exit_code) {
     line_count("exit_code", (uint64_t)exit_code);
     line_end();
     _exit(exit_code);
+}
+
+static volatile sig_atomic_t crash;
+
+/* The process is lost; what it can still say is worth the risk of saying it here. */
+static void crashed(int number) { give_up((Failure)crash, "the engine crashed (signal %d)", number); }
+
+void crash_means(Failure failure) {
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    /* A crash in there ends the process as ever. */
+    struct sigaction action = {.sa_handler = crashed, .sa_flags = SA_RESETHAND | SA_NODEFER};
+    crash = failure;
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) sigaction(signals[i], &action, NULL);
 }
 
 void *need_memory(size_t count, size_t size) {

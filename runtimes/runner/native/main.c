@@ -132,18 +132,21 @@ int main(int count, char **words) {
     const Engine *engine = engine_named(arguments.engine);
     if (!arguments.library) give_up(FAIL_USAGE, "--library is missing");
     stay_on(&arguments);
+    crash_means(FAIL_ENGINE);
     uint64_t start = clock_ns();
     engine->load(arguments.library);
     uint64_t loaded = clock_ns() - start;
     say_hello(engine);
     say_ns("load", loaded);
     if (access(arguments.model, R_OK)) give_up(FAIL_MODEL, "%s cannot be read", arguments.model);
+    crash_means(FAIL_MODEL);
     uint64_t memory_before = memory_now();
     start = clock_ns();
     engine->open(&arguments, &model);
     uint64_t ready = clock_ns() - start;
     say_model(&model);
     say_ns("init", ready);
+    crash_means(FAIL_INFERENCE);
     go(engine, &arguments, &model, memory_before);
     finish(0);
 }
