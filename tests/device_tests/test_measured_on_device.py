@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -195,7 +197,12 @@ def test_the_governor_is_set_and_put_back(
     monkeypatch.chdir(tmp_path)
     devices(fragile, tmp_path)
     now = ["cat", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"]
-    runner = ["sh", "-c", f'{" ".join(now)} >{SEEN}; echo \'{{"event":"end","exit_code":0}}\'']
+    said = (
+        {"event": "outputs", "items": 1, "sha256": "0" * 64, "steady": True},
+        {"event": "end", "exit_code": 0},
+    )
+    echo = "; ".join(f"echo {shlex.quote(json.dumps(line))}" for line in said)
+    runner = ["sh", "-c", f"{' '.join(now)} >{SEEN}; {echo}"]
     with connect("board") as device, open_session(device, "test") as session:
         assert session.run(["sh", "-c", CPUFREQ]).exit_code == 0
         try:
