@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mobiledeploy.deploy.history_series import Chart, Series
-from mobiledeploy.deploy.pictures import GRID, STYLE, check_picture, save
-from mobiledeploy.runtimes.formats import needs
+from mobiledeploy.deploy.pictures import GRID, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,14 +27,9 @@ def plot(drawn: Chart, path: Path) -> None:
         InputError, EnvironmentProblem: see ``pictures.check_picture``.
         OutputError: the file cannot be written.
     """
-    check_picture(path)
-    with needs("plot"):
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    with mpl.rc_context(STYLE):
-        legend = _ROW * len(drawn.series) + 0.15
-        height = _HEIGHT + legend
-        figure = Figure(figsize=(_WIDTH, height), facecolor="white")
+    legend = _ROW * len(drawn.series) + 0.15
+    height = _HEIGHT + legend
+    with picture(path, _WIDTH, height) as figure:
         bottom = (legend + 0.35) / height
         axes = figure.add_axes((0.07, bottom, 0.9, 1 - bottom - 0.6 / height))
         for series, colour in zip(drawn.series, _COLOURS, strict=False):
@@ -53,7 +47,6 @@ def plot(drawn: Chart, path: Path) -> None:
         for text in box.get_texts():
             # A name may hold dollars, which would be set as a formula.
             text.set_parse_math(False)
-        save(figure, path)
 
 
 def _draw(axes: Axes, series: Series, colour: str) -> None:

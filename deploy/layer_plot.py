@@ -6,8 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mobiledeploy.deploy.pictures import GRID, STYLE, check_picture, save
-from mobiledeploy.runtimes.formats import needs
+from mobiledeploy.deploy.pictures import GRID, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,14 +34,9 @@ def plot(diagnosis: Diagnosis, title: str, path: Path) -> None:
         InputError, EnvironmentProblem: see ``pictures.check_picture``.
         OutputError: the file cannot be written.
     """
-    check_picture(path)
-    with needs("plot"):
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
     rows = diagnosis.layers
-    with mpl.rc_context(STYLE):
-        height = _ROW * max(len(rows), 4) + _MARGIN
-        figure = Figure(figsize=(_WIDTH, height), facecolor="white")
+    height = _ROW * max(len(rows), 4) + _MARGIN
+    with picture(path, _WIDTH, height) as figure:
         axes = figure.add_axes((0.27, 0.55 / height, 0.69, 1 - _MARGIN / height))
         _bars(axes, rows)
         _frame(axes, rows)
@@ -63,7 +57,6 @@ def plot(diagnosis: Diagnosis, title: str, path: Path) -> None:
             borderaxespad=0.2,
             fontsize=8,
         )
-        save(figure, path)
 
 
 def _bars(axes: Axes, rows: tuple[LayerNoise, ...]) -> None:

@@ -80,13 +80,21 @@ def move_into_place(partial: Path, final: Path) -> None:
 
 
 def _replace_package(partial: Path, final: Path) -> None:
-    """A folder cannot be replaced in one step: the old one steps aside, and comes back on failure."""
     if any(final.iterdir()) and not (final / "Manifest.json").is_file():
         raise OutputError(
             "a folder of that name is there already",
             where=str(final),
             hint="Remove it, or choose another place with -o",
         )
+    replace_folder(partial, final)
+
+
+def replace_folder(partial: Path, final: Path) -> None:
+    """A folder cannot be replaced in one step: the old one steps aside, and comes back on failure.
+
+    Raises:
+        OSError: it could not be renamed.
+    """
     aside = partial.with_name(f"{partial.name}.old")
     final.rename(aside)
     try:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mobiledeploy.deploy.paper import Point
-from mobiledeploy.deploy.pictures import GRID, STYLE, TEXT, check_picture, save
+from mobiledeploy.deploy.pictures import GRID, TEXT, picture
 from mobiledeploy.device_tests.statistics import wilson
 from mobiledeploy.errors import InputError
 from mobiledeploy.runtimes.file_cost import file_cost
-from mobiledeploy.runtimes.formats import needs, read_artifact
+from mobiledeploy.runtimes.formats import read_artifact
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,14 +95,9 @@ def plot_figures(points: Sequence[Point], measured: Sequence[Measured], path: Pa
         InputError, EnvironmentProblem: see ``pictures.check_picture``.
         OutputError: the file cannot be written.
     """
-    check_picture(path)
-    with needs("plot"):
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    with mpl.rc_context(STYLE):
-        notes = _ROW * len(measured)
-        height = _HEIGHT + notes
-        figure = Figure(figsize=(_WIDTH, height), facecolor="white")
+    notes = _ROW * len(measured)
+    height = _HEIGHT + notes
+    with picture(path, _WIDTH, height) as figure:
         left, right = figure.subplots(1, 2, sharey=True)
         _draw(left, points, measured, "mult_adds")
         _draw(right, points, measured, "parameters")
@@ -119,7 +114,6 @@ def plot_figures(points: Sequence[Point], measured: Sequence[Measured], path: Pa
         figure.subplots_adjust(
             left=0.07, right=0.98, bottom=(notes + 0.5) / height, top=1 - 0.3 / height, wspace=0.06
         )
-        save(figure, path)
 
 
 def _marks(measured: Sequence[Measured]) -> list[str]:

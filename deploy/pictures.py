@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ SUFFIXES = (".svg", ".png")
 GRID, TEXT = "#dddddd", "#333333"
 _PER_INCH = 150
 # Text stays text, ids do not depend on the time or the process.
-STYLE: dict[Any, Any] = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mobiledeploy",
     "font.family": "DejaVu Sans",
@@ -43,12 +45,31 @@ def check_picture(path: Path) -> None:
         import matplotlib.figure  # noqa: F401
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure; with the same matplotlib the same figure gives the same bytes.
+@contextmanager
+def picture(path: Path, width: float, height: float) -> Iterator[Figure]:
+    """An empty figure in our style; what the block has drawn on it is written.
+
+    With the same matplotlib the same figure gives the same bytes.
+
+    Args:
+        path: SVG or PNG file.
+        width, height: inches.
 
     Raises:
+        InputError, EnvironmentProblem: see ``check_picture``.
         OutputError: the file cannot be written.
     """
+    check_picture(path)
+    with needs("plot"):
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), facecolor="white")
+        yield figure
+        _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
     with temporary_beside(path) as partial:
         metadata = {"Date": None, "Creator": None} if path.suffix.lower() == ".svg" else {"Software": None}
         with writing(path):

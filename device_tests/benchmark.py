@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mobiledeploy.device_tests.affinity import choose_cores
 from mobiledeploy.device_tests.conditions import Conditions, observe, utc_now
@@ -16,6 +16,7 @@ from mobiledeploy.device_tests.errors import DeviceError, DeviceLost
 from mobiledeploy.device_tests.facts import DeviceFacts
 from mobiledeploy.device_tests.latency_run import LatencyRun
 from mobiledeploy.device_tests.launch import Launched, launch
+from mobiledeploy.device_tests.parallel import each_until_interrupted
 from mobiledeploy.device_tests.plan import Plan
 from mobiledeploy.device_tests.record import record
 from mobiledeploy.device_tests.references import connect
@@ -76,14 +77,8 @@ def benchmark(
     if not plan.order or not devices:
         raise InputError("there is nothing to measure", hint="Give a model file, a device and launches")
     stop = stop or threading.Event()
-    with ThreadPoolExecutor(len(devices)) as pool:
-        futures = [pool.submit(_measure, device, plan, announce, stop, keep) for device in devices]
-        try:
-            return tuple(future.result() for future in futures)
-        except KeyboardInterrupt:
-            stop.set()
-            announce("stops after the launches that are running; interrupt again to leave them")
-            return tuple(future.result() for future in futures)
+    measure = partial(_measure, plan=plan, announce=announce, stop=stop, keep=keep)
+    return each_until_interrupted(measure, devices, announce, stop)
 
 
 def _measure(reference: str, plan: Plan, announce: Announce, stop: threading.Event, keep: Keep) -> Measured:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -31,6 +32,27 @@ def in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], worke
             yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def each_until_interrupted(
+    function: Callable[[_Item], _Result],
+    items: Sequence[_Item],
+    announce: Callable[[str], None],
+    stop: threading.Event,
+) -> tuple[_Result, ...]:
+    """Results of a function run for all items at once, a thread each.
+
+    The first KeyboardInterrupt sets ``stop``, and what the function then gives is waited for; a second
+    one is raised.
+    """
+    with ThreadPoolExecutor(len(items)) as pool:
+        futures = [pool.submit(function, item) for item in items]
+        try:
+            return tuple(future.result() for future in futures)
+        except KeyboardInterrupt:
+            stop.set()
+            announce("stops after the launches that are running; interrupt again to leave them")
+            return tuple(future.result() for future in futures)
 
 
 def usable_cores() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Preprocessing
@@ -12,29 +13,20 @@ from mobiledeploy.models.labels import dog_breeds
 if TYPE_CHECKING:
     from torch import nn
 
+    from mobiledeploy.models.mobilenet_v1 import Variant
+
 _PAPER = "arXiv 1704.04861"
 _GRID = Grid()
-_PHOTO = Preprocessing(224, 224, resize_to=256, mean=(127.5,) * 3, std=(127.5,) * 3)
+PHOTO = Preprocessing(224, 224, resize_to=256, mean=(127.5,) * 3, std=(127.5,) * 3)
 # Faces are cut out before: what is left is stretched to the input.
 _FACE = Preprocessing(224, 224, "stretch", mean=(127.5,) * 3, std=(127.5,) * 3)
 
 
-def _mobilenet(width: float, outputs: int) -> nn.Module:
+def mobilenet_v1(width: float, outputs: int, variant: Variant = "mobilenet") -> nn.Module:
+    """MobileNet V1 or a network that its paper compares it with: what a ``ZooEntry`` builds."""
     from mobiledeploy.models.mobilenet_v1 import MobileNetV1
 
-    return MobileNetV1(width, outputs)
-
-
-def _conv(width: float, outputs: int) -> nn.Module:
-    from mobiledeploy.models.mobilenet_v1 import MobileNetV1
-
-    return MobileNetV1(width, outputs, variant="conv")
-
-
-def _shallow(width: float, outputs: int) -> nn.Module:
-    from mobiledeploy.models.mobilenet_v1 import MobileNetV1
-
-    return MobileNetV1(width, outputs, variant="shallow")
+    return MobileNetV1(width, outputs, variant=variant)
 
 
 def _embedding(width: float, outputs: int) -> nn.Module:
@@ -47,8 +39,8 @@ SYSTEMS = (
     ZooEntry(
         name="mobilenet_v1_conv",
         description="MobileNet V1 with full convolutions",
-        build=_conv,
-        preprocessing=_PHOTO,
+        build=partial(mobilenet_v1, variant="conv"),
+        preprocessing=PHOTO,
         weights=None,
         top1=71.7,
         source=f"{_PAPER}, Table 4",
@@ -56,8 +48,8 @@ SYSTEMS = (
     ZooEntry(
         name="mobilenet_v1_shallow",
         description="MobileNet V1 without the five layers of 14x14x512",
-        build=_shallow,
-        preprocessing=_PHOTO,
+        build=partial(mobilenet_v1, variant="shallow"),
+        preprocessing=PHOTO,
         weights=None,
         top1=65.3,
         source=f"{_PAPER}, Table 5",
@@ -65,8 +57,8 @@ SYSTEMS = (
     ZooEntry(
         name="mobilenet_v1_dogs",
         description="MobileNet V1 for the 120 breeds of Stanford Dogs",
-        build=_mobilenet,
-        preprocessing=_PHOTO,
+        build=mobilenet_v1,
+        preprocessing=PHOTO,
         weights=None,
         top1=None,
         source=f"{_PAPER}, Table 10",
@@ -76,8 +68,8 @@ SYSTEMS = (
     ZooEntry(
         name="mobilenet_v1_geolocation",
         description=f"MobileNet V1 for the place of a photo, {_GRID.cells} cells",
-        build=_mobilenet,
-        preprocessing=_PHOTO,
+        build=mobilenet_v1,
+        preprocessing=PHOTO,
         weights=None,
         top1=None,
         source=f"{_PAPER}, Table 11",
@@ -88,7 +80,7 @@ SYSTEMS = (
     ZooEntry(
         name="mobilenet_v1_face_attributes",
         description="MobileNet V1 for attributes of a face, each on its own",
-        build=_mobilenet,
+        build=mobilenet_v1,
         preprocessing=_FACE,
         weights=None,
         top1=None,

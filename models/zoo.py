@@ -9,7 +9,7 @@ from mobiledeploy.contract import Preprocessing
 from mobiledeploy.errors import InputError
 from mobiledeploy.models.detectors import DETECTORS
 from mobiledeploy.models.entry import ZooEntry
-from mobiledeploy.models.paper_systems import SYSTEMS
+from mobiledeploy.models.paper_systems import PHOTO, SYSTEMS, mobilenet_v1
 from mobiledeploy.models.weights import WeightsFile, find_local
 
 if TYPE_CHECKING:
@@ -70,12 +70,6 @@ def _listing(entry: ZooEntry) -> Listing:
     )
 
 
-def _mobilenet_v1(width: float, classes: int) -> nn.Module:
-    from mobiledeploy.models.mobilenet_v1 import MobileNetV1
-
-    return MobileNetV1(width, classes)
-
-
 def _mobilenet_v2(width: float, classes: int) -> nn.Module:
     from mobiledeploy.models.mobilenet_v2 import MobileNetV2
 
@@ -109,8 +103,8 @@ _TORCHVISION = Preprocessing(224, 224, resize_to=256, mean=IMAGENET_MEAN, std=IM
 MOBILENET_V1 = ZooEntry(
     name="mobilenet_v1",
     description="MobileNet V1, any width and resolution, TensorFlow's SAME padding",
-    build=_mobilenet_v1,
-    preprocessing=Preprocessing(224, 224, resize_to=256, mean=(127.5,) * 3, std=(127.5,) * 3),
+    build=mobilenet_v1,
+    preprocessing=PHOTO,
     weights=None,
     top1=70.6,
     source="arXiv 1704.04861, Table 6 (width 1.0)",

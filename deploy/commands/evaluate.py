@@ -12,6 +12,7 @@ from mobiledeploy.deploy.commands.options import (
     EngineLibraryOption,
     HistoryOption,
     LabelOption,
+    PreprocessingOption,
     RunnerOption,
     StoreOption,
 )
@@ -43,14 +44,7 @@ def evaluate(
         Path | None,
         typer.Option("--against", metavar="FILE", help="Second file: difference on the same images."),
     ] = None,
-    preprocessing: Annotated[
-        str | None,
-        typer.Option(
-            "--preprocessing",
-            metavar="PRESET",
-            help="For files without a contract: imagenet, inception, unit, lite or raw.",
-        ),
-    ] = None,
+    preprocessing: PreprocessingOption = None,
     label_offset: Annotated[
         int | None,
         typer.Option(

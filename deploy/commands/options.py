@@ -28,6 +28,14 @@ Images = Annotated[
     Path | None,
     typer.Option("--images", metavar="DIR", help="Compare on images from this folder too."),
 ]
+PreprocessingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--preprocessing",
+        metavar="PRESET",
+        help="For files without a contract: imagenet, inception, unit, lite or raw.",
+    ),
+]
 CalibrationOption = Annotated[
     str | None,
     typer.Option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mobiledeploy.deploy.commands.options import HistoryOption
+from mobiledeploy.deploy.commands.options import HistoryOption, PreprocessingOption
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
 from mobiledeploy.deploy.progress import announcer
 from mobiledeploy.errors import VerificationError
@@ -40,14 +40,7 @@ def package(
             "--namespace", metavar="DOTTED", help="Of the generated code; else com.example. and the name."
         ),
     ] = None,
-    preprocessing: Annotated[
-        str | None,
-        typer.Option(
-            "--preprocessing",
-            metavar="PRESET",
-            help="For files without a contract: imagenet, inception, unit, lite or raw.",
-        ),
-    ] = None,
+    preprocessing: PreprocessingOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Write over edited files, and beside foreign ones.")
     ] = False,

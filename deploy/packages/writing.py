@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from mobiledeploy.deploy.outputs import temporary_beside, writing
+from mobiledeploy.deploy.outputs import replace_folder, temporary_beside, writing
 from mobiledeploy.deploy.packages.plan import LISTING, PackagePlan, is_inside
 from mobiledeploy.errors import InputError
 
@@ -112,16 +112,10 @@ def _move(partial: Path, folder: Path, keep: bool) -> None:
             goal.parent.mkdir(parents=True, exist_ok=True)
             source.replace(goal)
         return
-    if not folder.exists():
+    if folder.exists():
+        replace_folder(partial, folder)
+    else:
         partial.rename(folder)
-        return
-    with temporary_beside(partial.with_name(f"{partial.name}.old")) as aside:
-        folder.rename(aside)
-        try:
-            partial.rename(folder)
-        except OSError:
-            aside.rename(folder)
-            raise
 
 
 def _remove_ours(folder: Path) -> None:

@@ -263,25 +263,25 @@ def checked(client: Client) -> Lab:
         EnvironmentProblem: it has other versions than this host.
     """
     lab = Lab(client)
-    theirs = lab.versions()
-    if theirs is None:
-        raise LabUnavailableError(
-            "this is no scheduler of a lab", where=lab.where, hint="Start one: mobiledeploy lab scheduler"
-        )
-    check_versions(theirs, lab.where)
+    check_versions(lab.versions(), lab.where)
     return lab
 
 
-def check_versions(theirs: Mapping[str, str], where: str) -> None:
-    """Refuse a scheduler of other versions.
+def check_versions(theirs: Mapping[str, str] | None, where: str) -> None:
+    """Refuse a scheduler that is no lab's, or of other versions.
 
     Args:
-        theirs: package -> version, there.
+        theirs: package -> version, there; None from a scheduler that knows of no lab.
         where: its address, for messages.
 
     Raises:
-        EnvironmentProblem: says which.
+        LabUnavailableError: it is no lab's.
+        EnvironmentProblem: says which versions differ.
     """
+    if theirs is None:
+        raise LabUnavailableError(
+            "this is no scheduler of a lab", where=where, hint="Start one: mobiledeploy lab scheduler"
+        )
     ours = versions()
     if other := [name for name in ours if theirs.get(name) != ours[name]]:
         here = ", ".join(f"{name} {ours[name]}" for name in other)

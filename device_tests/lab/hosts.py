@@ -123,10 +123,6 @@ async def _look_before(scheduler: str, entries: Sequence[Entry]) -> None:
             where=scheduler,
             hint="Start one there: mobiledeploy lab scheduler",
         ) from error
-    if theirs is None:
-        raise LabUnavailableError(
-            "this is no scheduler of a lab", where=scheduler, hint="Start one: mobiledeploy lab scheduler"
-        )
     check_versions(theirs, scheduler)
     ours = {entry.name for entry in entries}
     for offer in (row["offer"] for row in seen):

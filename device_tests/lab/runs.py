@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from mobiledeploy.device_tests.gate.limits import TOP1_DROP
 from mobiledeploy.device_tests.history.commits import find_commit
 from mobiledeploy.device_tests.lab.leases import KIND
 from mobiledeploy.device_tests.lab.settings import configure
+from mobiledeploy.device_tests.parallel import each_until_interrupted
 from mobiledeploy.device_tests.plan import Plan
 from mobiledeploy.errors import InputError, MobileDeployError
 from mobiledeploy.runtimes.census import Artifact
@@ -175,11 +175,4 @@ def _all(
             return Measured(errand.wanted, (), error)
         return Measured(errand.wanted, (*outcome.cut, *outcome.answer.runs), outcome.answer.error)
 
-    with ThreadPoolExecutor(len(errands)) as pool:
-        futures = [pool.submit(measured, errand) for errand in errands]
-        try:
-            return tuple(future.result() for future in futures)
-        except KeyboardInterrupt:
-            stop.set()
-            announce("stops after the launches that are running; interrupt again to leave them")
-            return tuple(future.result() for future in futures)
+    return each_until_interrupted(measured, errands, announce, stop)

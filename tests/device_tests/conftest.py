@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from lab.machine import Machine, adb_programs, free_port, missing
 from lab.trial import RULE, Trial, pictures, small_model
+from needed import lacks
 from postgres_server import MAKE_POSTGRES, Server, find_programs
 from scripted_gate import files, programs, script
 
@@ -27,10 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _require_lab() -> None:
     """Where CI is set the lab has to be there; elsewhere tests skip and say how to get it."""
     if lacking := missing():
-        reason = f"the lab machine needs {lacking}; enable these tests with: {MAKE_LAB}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacks(f"the lab machine needs {lacking}; enable these tests with: {MAKE_LAB}")
 
 
 @pytest.fixture(autouse=True)
@@ -152,10 +150,7 @@ def postgres_server() -> Iterator[Server]:
     """A PostgreSQL server; where CI is set its programs have to be there."""
     programs = find_programs()
     if programs is None:
-        reason = f"no PostgreSQL server programs here; enable these tests with: {MAKE_POSTGRES}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacks(f"no PostgreSQL server programs here; enable these tests with: {MAKE_POSTGRES}")
     server = Server(programs)
     try:
         server.start()

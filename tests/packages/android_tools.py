@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from needed import need_npm, needs
+from needed import lacks, needs
 
 from mobiledeploy.deploy.packages.platforms.android.kotlin import find_kotlinc
 
@@ -21,6 +21,7 @@ STDLIB = (JARS / "kotlin-stdlib.jar",)
 JUNIT = (JARS / "junit4.jar", JARS / "hamcrest-core.jar")
 # The package that carries ONNX Runtime's Android library.
 _ONNX_RUNTIME = "com.github.asus4.onnxruntime@0.4.9"
+_NO_NPM = "needs npm: make android-tools"
 _KOTLIN = "kotlin-compiler@2.4.20"
 
 needs_tools = needs(
@@ -44,7 +45,8 @@ def java(main: str, classpath: Iterable[Path], *arguments: str | Path) -> str:
 
 def onnx_runtime_classes(folder: Path) -> Path:
     """The classes of ONNX Runtime's Android library, as its makers publish them."""
-    need_npm()
+    if shutil.which("npm") is None:
+        lacks(_NO_NPM)
     run("npm", "pack", "--silent", _ONNX_RUNTIME, cwd=folder)
     (archive,) = folder.glob("*.tgz")
     with tarfile.open(archive) as tar:
@@ -59,7 +61,8 @@ def kotlin_of_today(factory: pytest.TempPathFactory) -> Path:
     """A current kotlinc, beside Debian's of 2019; unpacked once."""
     folder = factory.getbasetemp() / "kotlin-of-today"
     if not folder.exists():
-        need_npm()
+        if shutil.which("npm") is None:
+            lacks(_NO_NPM)
         folder.mkdir()
         run("npm", "pack", "--silent", _KOTLIN, cwd=folder)
         (archive,) = folder.glob("*.tgz")
