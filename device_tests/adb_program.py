@@ -37,6 +37,8 @@ _ADVICE = {
     "bootloader": "Restart it into Android: fastboot reboot",
     "host": "Nothing to do: this is the computer itself",
 }
+_PACKAGES = {"adbutils": "binaries/adb", "adbx": "bin/platform-tools/adb"}
+_LAUNCHER_BYTES = 1024
 _ROW = re.compile(rf"(?P<serial>\S.*?)\s+(?P<state>{'|'.join(_ADVICE)})\b(?P<rest>.*)")
 _MODEL = re.compile(r"\bmodel:(\S+)")
 
@@ -59,7 +61,7 @@ class Attached:
 
 
 def find_adb() -> Path:
-    """The program: that which ``MOBILEDEPLOY_ADB`` names, else in ``PATH``, else that of ``adbutils``.
+    """The program: that which ``MOBILEDEPLOY_ADB`` names, else in ``PATH``, else inside a package.
 
     Raises:
         EnvironmentProblem: it is in none of them.
@@ -70,17 +72,35 @@ def find_adb() -> Path:
         raise EnvironmentProblem(
             "no such program", where=f"{VARIABLE}={named}", hint="Correct the variable or unset it"
         )
-    if found := shutil.which("adb"):
-        return Path(found)
-    package = find_spec("adbutils")
-    if package and package.origin:
-        inside = Path(package.origin).parent / "binaries" / "adb"
-        if inside.is_file():
+    if in_path := adb_in_path():
+        return in_path
+    for name, place in _PACKAGES.items():
+        package = find_spec(name)
+        if package and package.origin and (inside := Path(package.origin).parent / place).is_file():
             return inside
     raise EnvironmentProblem(
         "adb is not on this machine",
         hint=f"Install Android's platform tools, or: pip install adbutils; or name it in {VARIABLE}",
     )
+
+
+def adb_in_path() -> Path | None:
+    """The first adb in ``PATH`` that can be trusted with arguments.
+
+    The launcher that comes with the package adbx joins them for a shell, unquoted, and ends in 0
+    whatever happened.
+    """
+    for folder in os.get_exec_path():
+        found = shutil.which("adb", path=folder)
+        if found and not _of_adbx(Path(found)):
+            return Path(found)
+    return None
+
+
+def _of_adbx(program: Path) -> bool:
+    with program.open("rb") as file:
+        start = file.read(_LAUNCHER_BYTES)
+    return start.startswith(b"#!") and b"adbx" in start
 
 
 def start_server(adb: Path) -> None:

@@ -29,10 +29,12 @@ WRONG, IS_FOLDER, NO_TOOL, UNREADABLE = 65, 66, 67, 68
 
 # Standard input -> its sha256 and another word, with whichever program there is.
 DIGEST = "{ sha256sum || shasum -a 256 || openssl dgst -sha256 -r; } 2>/dev/null"
+# The same for what may be large: openssl starts slower, and uses the processor's own instructions.
+FILE_DIGEST = "{ openssl dgst -sha256 -r || sha256sum || shasum -a 256; } 2>/dev/null"
 # $1 a file -> its size and sha256.
 _MEASURE = f"""
 size=$(wc -c <"$1") || exit {UNREADABLE}
-sum=$({DIGEST} <"$1") || exit {NO_TOOL}
+sum=$({FILE_DIGEST} <"$1") || exit {NO_TOOL}
 echo $size ${{sum%% *}}
 """
 # $1 temporary name, $2 final name, $3 mode, $4 "size sha256" to be met.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import posixpath
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -13,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Preprocessing
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
+from mobiledeploy.device_tests.chunk_runs import ChunkRuns, Ran
 from mobiledeploy.device_tests.dialect import BENCHMARK_MODEL
-from mobiledeploy.device_tests.equipment import ENGINE_OF, Equipment, equip, place_artifact
-from mobiledeploy.device_tests.errors import DeviceLost
+from mobiledeploy.device_tests.equipment import ENGINE_OF, Equipment, equip
 from mobiledeploy.device_tests.evaluation_log import Chunk, EvaluationLog
 from mobiledeploy.device_tests.facts import DeviceFacts
 from mobiledeploy.device_tests.host_comparison import HostComparison
-from mobiledeploy.device_tests.input_chunks import InputChunk, InputChunks
-from mobiledeploy.device_tests.launch import LAUNCH_TIMEOUT, launch
+from mobiledeploy.device_tests.input_chunks import InputChunks
+from mobiledeploy.device_tests.launch import LAUNCH_TIMEOUT
 from mobiledeploy.device_tests.packed_outputs import split_outputs
 from mobiledeploy.device_tests.parallel import usable_cores
 from mobiledeploy.device_tests.probe import probe
@@ -31,16 +30,12 @@ from mobiledeploy.errors import InputError, VerificationError
 from mobiledeploy.images import LabelledImage
 from mobiledeploy.preprocessing import identity
 from mobiledeploy.runtimes.census import Artifact
-from mobiledeploy.runtimes.runner.report import Report
-from mobiledeploy.runtimes.runner.request import Request
 from mobiledeploy.runtimes.session import Session as HostSession
 
 if TYPE_CHECKING:
     import numpy as np
 
 PURPOSE = "evaluate"
-RECONNECT_TIMEOUT = 60.0
-LOSSES = 3
 MOST_THREADS = 4
 
 
@@ -124,14 +119,13 @@ class _Evaluation:
             raise InputError(
                 "benchmark_model gives no outputs", hint="Take the runner native or python for accuracy"
             )
-        self._equipment, self._model = self._equip(), place_artifact(session, artifact)
         # The engine of this host wants its cores for itself.
         taken = self._threads if session.transport.name == "local" else 0
         workers = options.workers or max(1, usable_cores() - taken)
         hosts = [host() for _ in range(workers)] if host else []
         self._comparison = HostComparison(hosts[0].engine) if hosts else None
         self._inputs = InputChunks(scoring, workers, hosts, facts.free_bytes, session.send)
-        self._losses = 0
+        self._runs = ChunkRuns(session, artifact, self._inputs, self._equip, self._threads, options.timeout)
 
     def run(
         self, reference: str, images: Sequence[LabelledImage], progress: Callable[[int, int], None]
@@ -145,14 +139,14 @@ class _Evaluation:
         progress(done, len(images))
         started = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
-            for inputs in self._inputs.make(images[done:], Path(folder)):
-                chunk = self._compute(inputs)
-                inputs.file.unlink()
+            for ran in self._runs.run(self._inputs.make(images[done:], Path(folder))):
+                chunk = self._judge(ran)
+                ran.inputs.file.unlink()
                 now = time.perf_counter()
                 chunks.append(replace(chunk, seconds=now - started))
                 started = now
                 log.add(chunks[-1])
-                done += len(inputs.images)
+                done += len(ran.inputs.images)
                 progress(done, len(images))
         log.finish()
         digests = "".join(digest for chunk in chunks for digest in chunk.digests)
@@ -179,66 +173,25 @@ class _Evaluation:
         return [
             self._artifact.sha256,
             *map(str, device),
-            self._equipment.runner_sha256,
-            str(self._equipment.library_sha256),
+            self._runs.equipment.runner_sha256,
+            str(self._runs.equipment.library_sha256),
             str(self._threads),
             identity(self._scoring.rule),
             str(self._scoring.label_offset),
             self._comparison.engine if self._comparison else "",
         ]
 
-    def _compute(self, inputs: InputChunk) -> Chunk:
-        """A chunk on the device; again, from its beginning, if the device is lost meanwhile."""
-        while True:
-            try:
-                return self._attempt(inputs)
-            except DeviceLost:
-                self._losses += 1
-                if self._losses > LOSSES:
-                    raise
-                self._session.resume(RECONNECT_TIMEOUT)
-                # A device that was restarted has lost what was in its temporary folders.
-                self._equipment = self._equip()
-                self._model = place_artifact(self._session, self._artifact)
-                self._inputs.sent.clear()
-
-    def _attempt(self, inputs: InputChunk) -> Chunk:
-        session, equipment = self._session, self._equipment
-        packed = self._inputs.sent.pop(inputs.file, None) or session.send(inputs.file)
-        outputs = posixpath.join(session.folder, "outputs")
-        request = Request(
-            equipment.engine,
-            self._model,
-            library=equipment.library,
-            threads=self._threads,
-            inputs=packed,
-            outputs=outputs,
-            timing=None,
-        )
-        argv = (*equipment.argv, *request.arguments())
-        done = launch(session, argv, 0, timeout=self._options.timeout)
-        if done.error:
-            raise done.error
-        session.check(argv)
-        local = inputs.file.with_suffix(".outputs")
-        session.transport.pull(outputs, local)
-        session.run(["rm", "-f", packed, outputs])
-        data = local.read_bytes()
-        local.unlink()
-        return self._judge(inputs, done.report, data)
-
-    def _judge(self, inputs: InputChunk, report: Report, data: bytes) -> Chunk:
-        items = split_outputs(data, report, len(inputs.images), self._session.transport.name)
+    def _judge(self, ran: Ran) -> Chunk:
+        inputs, report = ran.inputs, ran.report
+        items = split_outputs(ran.outputs, report, len(inputs.images), self._session.transport.name)
         predictions, digests = [], []
         for index, (image, outputs) in enumerate(zip(inputs.images, items, strict=True)):
             if inputs.host and self._comparison:
                 self._comparison = self._compare(self._comparison, image, outputs, inputs.host[index])
             predictions.append(self._scoring.judge(image, outputs))
             digests.append(hashlib.sha256(b"".join(item.tobytes() for item in outputs)).hexdigest())
-        engine_ns = (report.first_ns or 0) + sum(report.samples_ns)
-        self._inputs.seconds_an_image = engine_ns / 1e9 / len(inputs.images)
-        engine = f"{report.engine} {self._equipment.library_version or report.engine_version}"
-        return Chunk(tuple(predictions), tuple(digests), engine, engine_ns, self._comparison)
+        engine = f"{report.engine} {self._runs.equipment.library_version or report.engine_version}"
+        return Chunk(tuple(predictions), tuple(digests), engine, ran.engine_ns, self._comparison)
 
     def _compare(
         self,

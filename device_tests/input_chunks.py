@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 FIRST_IMAGES, GROWTH, MOST_IMAGES = 16, 2, 512
 MOST_BYTES = 256 * 2**20
 CHUNK_SECONDS = 60.0
-# Of the device's free space; the next chunk is sent while one is computed.
-SHARE_OF_SPACE = 0.25
+# Of the device's free space; one chunk is sent and one is checked while one is computed.
+SHARE_OF_SPACE = 0.2
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         if gates := item.stash.get(_REPORTS, None):
             setattr(report, _LINES, [describe(found) for found in gates])
             setattr(report, _ANNOTATIONS, [text for found in gates for text in _told_github(found)])
-        if report.failed and call.excinfo and call.excinfo.errisinstance(_TROUBLE):
+        measured = "mobiledeploy_device" in getattr(item, "fixturenames", ())
+        if measured and report.failed and call.excinfo and call.excinfo.errisinstance(_TROUBLE):
             # To pytest, and to all who read its reports, errors are what happens around a test.
             report.when = "setup"
     return report

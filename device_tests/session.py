@@ -22,7 +22,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from mobiledeploy.device_tests.conditions import utc_now
-from mobiledeploy.device_tests.copying import DIGEST, measure
+from mobiledeploy.device_tests.copying import FILE_DIGEST, measure
 from mobiledeploy.device_tests.errors import DeviceBusyError, DeviceError, DeviceLost, one_line
 from mobiledeploy.device_tests.folder import work_folder
 from mobiledeploy.device_tests.references import Device
@@ -100,11 +100,11 @@ shift 2
 exec "$@"
 """
 # $@: files -> the sha256 of each, or an empty line.
-_DIGESTS = f'for file in "$@"; do sum=$({DIGEST} <"$file"); echo "${{sum%% *}}"; done'
+_DIGESTS = f'for file in "$@"; do sum=$({FILE_DIGEST} <"$file"); echo "${{sum%% *}}"; done'
 # $1 a file, $2 its sha256.
 _HAS = f"""
 [ -f "$1" ] || exit 1
-sum=$({DIGEST} <"$1") || exit 1
+sum=$({FILE_DIGEST} <"$1") || exit 1
 [ "${{sum%% *}}" = "$2" ] && touch "$1"
 """
 

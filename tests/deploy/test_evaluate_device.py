@@ -15,7 +15,7 @@ from mobiledeploy.deploy import evaluation
 from mobiledeploy.deploy.cli import main
 from mobiledeploy.deploy.conversion import convert_all
 from mobiledeploy.deploy.evaluation import evaluate, evaluate_device
-from mobiledeploy.device_tests import device_accuracy
+from mobiledeploy.device_tests import chunk_runs, device_accuracy
 from mobiledeploy.device_tests.device_accuracy import Options
 from mobiledeploy.device_tests.errors import DeviceError, DeviceLost
 from mobiledeploy.device_tests.host_comparison import HostComparison
@@ -62,7 +62,7 @@ def test_the_same_as_on_the_host(place: Path) -> None:
 
 def test_it_goes_on_where_it_stopped(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = evaluate_device(*arguments(place), "here", labels=place / "photos.csv")
-    launch, images = device_accuracy.launch, [0]
+    launch, images = chunk_runs.launch, [0]
     asked: list[int] = []
 
     def once(*words: object, **options: object) -> object:
@@ -72,14 +72,14 @@ def test_it_goes_on_where_it_stopped(place: Path, monkeypatch: pytest.MonkeyPatc
         asked.append(1)
         return launch(*words, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(device_accuracy, "launch", once)
+    monkeypatch.setattr(chunk_runs, "launch", once)
     with pytest.raises(DeviceError, match="unplugged"):
         evaluate_device(*arguments(place), "here", labels=place / "photos.csv")
     (log,) = (place / "state" / "mobiledeploy" / "evaluations").iterdir()
     # Half a line is what a crash leaves.
     with log.open("a") as file:
         file.write('{"predictions":[{"image":"16')
-    monkeypatch.setattr(device_accuracy, "launch", launch)
+    monkeypatch.setattr(chunk_runs, "launch", launch)
     again = evaluate_device(
         *arguments(place),
         "here",
@@ -94,7 +94,7 @@ def test_it_goes_on_where_it_stopped(place: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_chunk_that_was_lost_is_done_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = evaluate_device(*arguments(place), "here", labels=place / "photos.csv")
-    launch, left = device_accuracy.launch, [2]
+    launch, left = chunk_runs.launch, [2]
 
     def losing(*words: object, **options: object) -> object:
         if left[0]:
@@ -102,7 +102,7 @@ def test_a_chunk_that_was_lost_is_done_again(place: Path, monkeypatch: pytest.Mo
             raise DeviceLost("the device was lost", where="local")
         return launch(*words, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(device_accuracy, "launch", losing)
+    monkeypatch.setattr(chunk_runs, "launch", losing)
     again = evaluate_device(*arguments(place), "here", labels=place / "photos.csv")
     assert replace(again, seconds=0, engine_seconds=0, facts=None) == replace(
         whole, seconds=0, engine_seconds=0, facts=None

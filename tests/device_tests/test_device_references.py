@@ -160,6 +160,21 @@ def test_which_adb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         find_adb()
 
 
+def test_a_launcher_that_joins_its_arguments_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher, real = tmp_path / "venv" / "adb", tmp_path / "sdk" / "adb"
+    for program, text in ((launcher, "import sys\nfrom adbx.__main__ import adb\n"), (real, "")):
+        program.parent.mkdir()
+        program.write_text(f"#!/usr/bin/python3\n{text}")
+        program.chmod(0o755)
+    monkeypatch.delenv("MOBILEDEPLOY_ADB", raising=False)
+    monkeypatch.setenv("PATH", f"{launcher.parent}:{real.parent}")
+    assert find_adb() == real
+    monkeypatch.setenv("PATH", str(launcher.parent))
+    assert find_adb() != launcher
+
+
 def test_local_is_connected_and_locked() -> None:
     with connect("local", purpose="a test") as device:
         assert device.transport.run(["echo", "hi"]).stdout == "hi\n"

@@ -15,6 +15,7 @@ from lab.trial import RULE, Trial, pictures, small_model
 
 from mobiledeploy.device_tests import (
     adb,
+    chunk_runs,
     conditions,
     device_accuracy,
     load,
@@ -169,7 +170,7 @@ def bench(
         request.getfixturevalue("adb_client")
     for module, name, value in (
         (shell_run, "STOP_TIMEOUT", STOP),
-        (device_accuracy, "RECONNECT_TIMEOUT", RECONNECT),
+        (chunk_runs, "RECONNECT_TIMEOUT", RECONNECT),
         (benchmark_module, "RECONNECT_TIMEOUT", RECONNECT),
         (session, "LEAVE_TIMEOUT", 5.0),
         (load, "_TWICE", ("sh", "-c", load._TWICE[2].replace("sleep 1", "sleep 0.05"))),

@@ -153,6 +153,14 @@ def test_what_this_machine_lacks_is_an_error(
     done.stdout.fnmatch_lines(["*no compiler is here. Install*"])
 
 
+def test_trouble_of_a_test_that_measures_nothing_is_its_failure(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        "from mobiledeploy.device_tests.errors import DeviceError\n"
+        "def test_theirs():\n    raise DeviceError('gone', where='local')\n"
+    )
+    session(project).assert_outcomes(failed=1)
+
+
 def test_several_limits_in_one_session(project: pytest.Pytester, script: Script, files: Files) -> None:
     state = script()
     test = """

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+from mobiledeploy.device_tests.adb_program import adb_in_path
+
 ROOT = Path(__file__).parents[3]
 IMAGE = Path(os.environ.get("MOBILEDEPLOY_LAB", ROOT / "build" / "lab"))
 PARTS = ("vmlinuz", "rootfs.zst", "id_ed25519", "known_host")
@@ -28,7 +30,7 @@ def missing() -> str:
 
 def adb_programs() -> list[str]:
     """Every adb there is here: that in PATH and those inside packages."""
-    programs = [found] if (found := shutil.which("adb")) else []
+    programs = [str(found)] if (found := adb_in_path()) else []
     for name in ("adbutils", "adbx"):
         package = find_spec(name)
         if package and package.origin:
