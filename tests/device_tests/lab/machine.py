@@ -16,7 +16,7 @@ from mobiledeploy.device_tests.adb_program import adb_in_path
 
 ROOT = Path(__file__).parents[3]
 IMAGE = Path(os.environ.get("MOBILEDEPLOY_LAB", ROOT / "build" / "lab"))
-PARTS = ("vmlinuz", "rootfs.zst", "id_ed25519", "known_host")
+PARTS = ("vmlinuz", "rootfs.zst", "python.tar", "id_ed25519", "known_host")
 PROGRAMS = ("adb", "qemu-system-aarch64", "ssh", "ssh-keyscan")
 BOOT_TIMEOUT = 90.0
 ATTEMPTS = 3

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # provision.sh FOLDER: builds the stand-in device, an arm64 Linux image with the real Android adbd and an ssh
-# server, as FOLDER/{vmlinuz,rootfs.zst,id_ed25519,known_host}. Run it as root on a Debian-like system.
+# server, as FOLDER/{vmlinuz,rootfs.zst,id_ed25519,known_host}, and a Python to unpack over its root, as
+# FOLDER/python.tar. Run it as root on a Debian-like system.
 #
 # Packages come from wherever this machine's apt gets its own; MOBILEDEPLOY_LAB_MIRROR names another place.
 set -euo pipefail
@@ -8,6 +9,7 @@ set -euo pipefail
 readonly KERNEL_SUITE=bookworm GUEST_SUITE=trixie
 readonly HOST_PACKAGES=(qemu-system-arm adb mmdebstrap cpio zstd openssh-client dropbear-bin debian-archive-keyring)
 readonly GUEST_PACKAGES=(base-files base-passwd busybox-static mksh toybox adbd libstdc++6 libgcc-s1 dropbear-bin openssh-sftp-server)
+readonly PYTHON_PACKAGES=(python3-minimal libpython3-stdlib)
 readonly MODULES=(virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci failover net_failover virtio_net)
 readonly APPLETS=(sh mount mkdir rmdir insmod ifconfig route hostname sleep cat ls cp mv rm ln chmod df free ps md5sum
     sha256sum stat taskset top uptime nproc uname id env head tail grep sed awk cut sort wc tr find kill sync touch
@@ -62,21 +64,35 @@ fetch_kernel() {
     find "$work/kernel" -name '*.ko' -exec mv {} "$work/base/modules/" \;
 }
 
-fetch_root() {
-    mmdebstrap --quiet --arch=arm64 --variant=extract --format=directory \
-        --include="$(IFS=, && echo "${GUEST_PACKAGES[*]}")" \
+# extract FOLDER PACKAGE...: what packages of the guest hold.
+extract() {
+    local root=$1
+    shift
+    mmdebstrap --quiet --arch=arm64 --variant=extract --format=directory --include="$(IFS=, && echo "$*")" \
         --dpkgopt='path-exclude=/usr/share/*' --dpkgopt='path-include=/usr/share/base-passwd/*' \
-        "$GUEST_SUITE" "$work/base/root" "deb [signed-by=$keyring] $site $GUEST_SUITE main"
+        "$GUEST_SUITE" "$root" "deb [signed-by=$keyring] $site $GUEST_SUITE main"
+}
+
+# Apart from the image: only the tests of packages need it, and every boot would unpack it.
+fetch_python() {
+    local base=$work/base/root python=$work/python
+    extract "$python" "${PYTHON_PACKAGES[@]}"
+    ln -s python3.13 "$python/usr/bin/python3" 2>/dev/null || true
+    find "$base" "$python" ! -type d -printf '%H %P\n' | awk -v base="$base" '
+        $1 == base { there[$2] = 1; next }
+        !there[$2] && $2 ~ /^usr\/(bin\/python|lib\/(python|aarch64))/ { print $2 }' |
+        tar -C "$python" --files-from=- -cf "$work/base/python.tar"
 }
 
 # What comes from package servers is kept, so that a change of the rest takes seconds.
 fetch_base() {
     local kept
-    kept=$folder/base-$(printf '%s\n' "$KERNEL_SUITE" "$GUEST_SUITE" "${GUEST_PACKAGES[@]}" "${MODULES[@]}" | sha256sum | head -c 12).tar.zst
+    kept=$folder/base-$(printf '%s\n' "$KERNEL_SUITE" "$GUEST_SUITE" "${GUEST_PACKAGES[@]}" "${PYTHON_PACKAGES[@]}" "${MODULES[@]}" | sha256sum | head -c 12).tar.zst
     if [[ ! -e $kept ]]; then
         mkdir "$work/base"
         fetch_kernel
-        fetch_root
+        extract "$work/base/root" "${GUEST_PACKAGES[@]}"
+        fetch_python
         tar -C "$work" -cf - base | zstd -q -f -T0 -3 -o "$kept.new"
         mv "$kept.new" "$kept"
         rm -rf "$work/base"
@@ -128,6 +144,6 @@ fetch_base
 fill_root "$work/base/root"
 add_keys "$work/base/root"
 (cd "$work/base/root" && find . -print0 | cpio --null --create --format=newc --quiet | zstd -q -f -T0 -3 -o "$folder/rootfs.new")
-mv "$work/base/vmlinuz" "$folder/vmlinuz"
+mv "$work/base/vmlinuz" "$work/base/python.tar" "$folder/"
 # Last, so that an image that is there is whole.
 mv "$folder/rootfs.new" "$folder/rootfs.zst"
