@@ -120,7 +120,7 @@ def test_two_at_once(second: str, trial: Trial, work: Path) -> None:
 def test_damaged_notes(
     kind: str, seed: int, trial: Trial, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost = FaultyTransport(work, Fault("evaluate", "launch", 2, "unheard", "gone"))
+    lost = FaultyTransport(work, Fault("evaluate", "launch", 3, "unheard", "gone"))
     with monkeypatch.context() as patch:
         patch.setattr(references, "open_transport", lambda address: lost)
         assert "nothing answered" in trial.attempt("evaluate", 20)
@@ -141,7 +141,7 @@ def test_damaged_notes(
 
 
 def test_a_digit_of_the_notes(trial: Trial, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lost = FaultyTransport(work, Fault("evaluate", "launch", 2, "unheard", "gone"))
+    lost = FaultyTransport(work, Fault("evaluate", "launch", 3, "unheard", "gone"))
     with monkeypatch.context() as patch:
         patch.setattr(references, "open_transport", lambda address: lost)
         trial.attempt("evaluate", 20)

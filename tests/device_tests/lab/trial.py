@@ -26,7 +26,8 @@ from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.formats import read_artifact
 from mobiledeploy.runtimes.runner.request import Timing
 
-SIDE, CLASSES, IMAGES = 16, 10, 20
+# Enough for three chunks.
+SIDE, CLASSES, IMAGES = 16, 10, 50
 RULE = Preprocessing(SIDE, SIDE, resize="stretch", mean=(127.5,) * 3, std=(127.5,) * 3)
 SAMPLES, LAUNCHES = 5, 2
 TIMING = Timing(1, 0, SAMPLES, 0)
