@@ -430,13 +430,6 @@ class Run:
 
     def _close(self, out: BinaryIO) -> None:
         try:
-            out.flush()
-            try:
-                os.fsync(out.fileno())
-            except OSError as error:
-                # A pipe or /dev/null cannot be synchronised, and need not.
-                if error.errno not in (22, 30):
-                    raise
             out.close()
         except OSError as error:
             raise RunnerError(

@@ -43,16 +43,25 @@ _Noreturn void finish(int exit_code) {
 }
 
 static volatile sig_atomic_t crash;
+static unsigned allowed;
 
 /* The process is lost; what it can still say is worth the risk of saying it here. */
-static void crashed(int number) { give_up((Failure)crash, "the engine crashed (signal %d)", number); }
+static void crashed(int number) {
+    if (number == SIGALRM) give_up((Failure)crash, "the engine was not ready after %u s", allowed);
+    give_up((Failure)crash, "the engine crashed (signal %d)", number);
+}
 
 void crash_means(Failure failure) {
-    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGALRM};
     /* A crash in there ends the process as ever. */
     struct sigaction action = {.sa_handler = crashed, .sa_flags = SA_RESETHAND | SA_NODEFER};
     crash = failure;
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) sigaction(signals[i], &action, NULL);
+}
+
+void allow_seconds(unsigned seconds) {
+    allowed = seconds;
+    alarm(seconds);
 }
 
 void *need_memory(size_t count, size_t size) {

@@ -21,8 +21,11 @@ _Noreturn void give_up(Failure failure, const char *format, ...) __attribute__((
 /* Prints `end` and ends the process, without the engine's own clearing up: it may crash in it. */
 _Noreturn void finish(int exit_code);
 
-/* From now on a crash of the engine is this failure. */
+/* From now on a crash of the engine is this failure, and so is the end of `allow_seconds`. */
 void crash_means(Failure failure);
+
+/* From now; 0: no limit any more. */
+void allow_seconds(unsigned seconds);
 
 /* Zeroed; gives up where there is no memory left. */
 void *need_memory(size_t count, size_t size);

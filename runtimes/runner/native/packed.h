@@ -31,7 +31,7 @@ typedef struct {
 
 void outputs_open(PackedOutputs *outputs, const char *path);
 void outputs_add(PackedOutputs *outputs, const unsigned char *item, size_t bytes);
-/* Until it is on the disk. */
+/* Whoever reads the file compares the digest: to wait for the disk would wait for all that others write. */
 void outputs_close(PackedOutputs *outputs, char digits[65]);
 
 #endif
