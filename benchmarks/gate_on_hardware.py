@@ -2,11 +2,11 @@
 
     python benchmarks/gate_on_hardware.py --slower 0 --gates 300 --neighbour
     python benchmarks/gate_on_hardware.py --slower 5 --gates 200 --seconds 60 --neighbour
-    python benchmarks/gate_on_hardware.py --slower 1 --gates 20 --device board --tolerance 0.5
+    python benchmarks/gate_on_hardware.py --slower 1 --gates 20 --device board --tolerance 0.5 --channels 32
 
-Both files are 20 depthwise separable layers of one size, repeated; the candidate has as many more
-as it shall be slower. Prints a line for every gate, then the shares with 95% intervals
-(Wilson), and the seconds that each outcome took.
+Both files are depthwise separable layers of one size, repeated; the candidate has as many more as it
+shall be slower (an emulated device wants small layers, and few ``--runs``).  Prints a line for every gate,
+then the shares with 95% intervals (Wilson), and the seconds that each outcome took.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mobiledeploy.runtimes.formats import read_artifact
 from mobiledeploy.runtimes.runner.request import Timing
 
 REPEATED = 20
-CHANNELS, SIZE = 128, 14
+SIDE = 14
 
 
 def main() -> None:
@@ -40,12 +40,13 @@ def main() -> None:
     parser.add_argument("--tolerance", type=float, default=3.0, help="percent")
     parser.add_argument("--device", default="local")
     parser.add_argument("--runs", type=int, help="inferences of a launch")
+    parser.add_argument("--channels", type=int, default=128, help="of each layer")
     parser.add_argument("--neighbour", action="store_true", help="load this machine at random meanwhile")
     given = parser.parse_args()
     # 1% wants 100 layers, 5% does with 20.
     layers = REPEATED if given.slower * REPEATED % 100 == 0 else 100
-    baseline = network(layers)
-    candidate = network(layers + given.slower * layers // 100)
+    baseline = network(layers, given.channels)
+    candidate = network(layers + given.slower * layers // 100, given.channels)
     timing = Setting().timing if given.runs is None else Timing(1, 0.0, given.runs, 0.0)
     setting = Setting(time_limit=given.seconds, timing=timing)
     limit = parse_gate("max-regression", f"{given.tolerance}%")
@@ -65,9 +66,9 @@ def main() -> None:
         )
 
 
-def network(layers: int) -> Artifact:
+def network(layers: int, channels: int) -> Artifact:
     """A TFLite file of that many equal depthwise separable layers, untrained."""
-    path = BUILD / f"separable_{layers}.tflite"
+    path = BUILD / f"separable_{layers}_{channels}.tflite"
     if not path.exists():
         import torch
         from torch import nn
@@ -75,14 +76,14 @@ def network(layers: int) -> Artifact:
         import mobiledeploy
 
         def layer() -> nn.Module:
-            depthwise = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, groups=CHANNELS)
-            return nn.Sequential(depthwise, nn.ReLU6(), nn.Conv2d(CHANNELS, CHANNELS, 1), nn.ReLU6())
+            depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+            return nn.Sequential(depthwise, nn.ReLU6(), nn.Conv2d(channels, channels, 1), nn.ReLU6())
 
         torch.manual_seed(0)
         net = nn.Sequential(*(layer() for _ in range(layers))).eval()
         BUILD.mkdir(parents=True, exist_ok=True)
         mobiledeploy.convert(
-            net, target="tflite", example_input=torch.randn(1, CHANNELS, SIZE, SIZE), output=path
+            net, target="tflite", example_input=torch.randn(1, channels, SIDE, SIDE), output=path
         )
     return read_artifact(path)
 
