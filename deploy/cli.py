@@ -27,6 +27,7 @@ from mobiledeploy.deploy.commands import (
     lab,
     models,
     package,
+    sweep,
     verify,
 )
 from mobiledeploy.deploy.commands.outcome import Lines, Outcome, to_json
@@ -125,6 +126,7 @@ _add(benchmark.benchmark, benchmark.EXAMPLE)
 _add_command_and_group(
     "gate", gate.HELP, (gate.gate, gate.EXAMPLE), (("calibrate", gate.calibrate, gate.CALIBRATE_EXAMPLE),)
 )
+_add(sweep.sweep, sweep.EXAMPLE)
 _add(package.package, package.EXAMPLE)
 _add_command_and_group("models", models.HELP, (models.models, models.EXAMPLE), models.COMMANDS)
 _add(doctor.doctor, doctor.EXAMPLE)

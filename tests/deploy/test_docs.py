@@ -103,7 +103,7 @@ def test_every_exit_code_is_documented() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *("convert", "inspect", "verify", "diagnose", "evaluate", "benchmark", "gate", "package"),
+        *("convert", "inspect", "verify", "diagnose", "evaluate", "benchmark", "gate", "package", "sweep"),
         *("models", "doctor", "lab scheduler", "lab worker", "lab status"),
     ],
 )
