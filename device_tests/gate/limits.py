@@ -185,7 +185,7 @@ def _number(text: str, units: Mapping[str, float], example: str, where: str) -> 
         folded = [name for name in names if name.lower() == unit.lower()]
         near = folded or difflib.get_close_matches(unit, names, 1, 0.5)
         problem = f"{one_line(text)!r} has an unknown unit" if unit else f"{one_line(text)!r} has no unit"
-        suggestion = f"Did you mean {match['number']}{near[0]}?" if near else f"Write it like {example}"
+        suggestion = f"Did you mean {match['number']}{near[0]}?" if near else f"Write it like {example}."
         raise InputError(problem, where=where, hint=f"{suggestion} Units: {', '.join(names)}")
     value = float(match["number"]) * units[unit]
     if not math.isfinite(value):
