@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from mobiledeploy.contract import Contract, Target
-from mobiledeploy.deploy.packages.golden import tolerance
+from mobiledeploy.deploy.packages.golden import tolerance, tolerances
 from mobiledeploy.deploy.packages.manifest import contract_digest
 from mobiledeploy.deploy.packages.subject import Subject
+from mobiledeploy.deploy.packages.tasks import find_task
+from mobiledeploy.deploy.packages.tasks.detection import LARGEST, OVERLAP, THRESHOLD
+from mobiledeploy.deploy.packages.tasks.scores import activation
 from mobiledeploy.errors import UnsupportedError
 from mobiledeploy.preprocessing import image_layout
 
@@ -20,13 +23,11 @@ MIN_SDK, COMPILE_SDK = 24, 35
 # Engines whose native libraries are aligned for pages of 16 KB, from these versions on.
 LITERT, ONNX_RUNTIME = "1.4.2", "1.27.0"
 _COMMON = {
-    "": "Classifier.kt.j2",
-    "Category": "Category.kt.j2",
     "ModelContract": "ModelContract.kt.j2",
     "Resampling": "Resampling.kt.j2",
     "Tensors": "Tensors.kt.j2",
 }
-# Name of a source file, empty for that of the class, to its template.
+# Name of a source file to its template; those of a task lie in its folder.
 SOURCES: Mapping[Target, Mapping[str, str]] = {
     "tflite": {**_COMMON, "Engine": "EngineLiteRt.kt.j2"},
     "onnx": {**_COMMON, "Engine": "EngineOnnx.kt.j2"},
@@ -80,7 +81,7 @@ def contract_values(contract: Contract, *, namespace: str, model: str, assets: s
     """For ``ModelContract.kt``, which holds all that the generated code knows of a contract.
 
     Args:
-        contract: with a preprocessing, one input and one output.
+        contract: that fits its task.
         namespace: of the code.
         model: file name of the model.
         assets: see ``asset_folder``.
@@ -89,11 +90,13 @@ def contract_values(contract: Contract, *, namespace: str, model: str, assets: s
         UnsupportedError: the file takes or gives numbers that the generated code has no way to write.
     """
     source, result, rule = contract.inputs[0], contract.outputs[0], contract.preprocessing
-    if source.dtype not in _INPUT_KINDS or result.dtype not in _OUTPUT_KINDS or rule is None:
+    taken = [output.dtype for output in contract.outputs]
+    if source.dtype not in _INPUT_KINDS or not set(taken) <= _OUTPUT_KINDS.keys() or rule is None:
         raise UnsupportedError(
-            f"the Android package cannot give {source.dtype} and take {result.dtype}",
+            f"the Android package cannot give {source.dtype} and take {' and '.join(sorted(set(taken)))}",
             hint="Convert the model with float32, uint8 or int8 at its borders",
         )
+    task = find_task(contract.task, namespace)
     pixels = source.dtype == "uint8" and rule == rule.raw_pixels()
     return {
         "namespace": namespace,
@@ -103,18 +106,23 @@ def contract_values(contract: Contract, *, namespace: str, model: str, assets: s
         "output": result,
         "model": model,
         "assets": assets,
-        "classes": math.prod(result.shape[1:]),
+        "classes": task.count(contract),
+        "labelled": task.labelled,
+        "count_name": "CLASSES" if task.labelled else "SIZE",
+        "single": len(contract.outputs) == 1,
+        "places": {output.name: place for place, output in enumerate(contract.outputs)},
+        "counts": {output.name: math.prod(output.shape) for output in contract.outputs},
         "input_kind": "PIXELS" if pixels else _INPUT_KINDS[source.dtype],
-        "output_kind": _OUTPUT_KINDS[result.dtype],
-        "output_bytes": math.prod(result.shape) * _BYTES[result.dtype],
+        "output_kinds": [_OUTPUT_KINDS[dtype] for dtype in taken],
+        "output_bytes": [math.prod(output.shape) * _BYTES[output.dtype] for output in contract.outputs],
         "planes": image_layout(source) == "NCHW",
-        "softmax": result.content == "logits",
+        **activation(contract),
     }
 
 
 def values(subject: Subject) -> dict[str, Any]:
     """For all templates; see ``contract_values``."""
-    module = subject.name.lower()
+    module, task = subject.name.lower(), subject.task
     return {
         **contract_values(
             subject.contract,
@@ -130,6 +138,17 @@ def values(subject: Subject) -> dict[str, Any]:
         "onnx_type": _ONNX_TYPES[subject.input.dtype],
         "vectors": range(len(subject.golden)),
         "tolerance": tolerance(subject.golden, subject.output),
+        "tolerance_of": [tolerance(subject.golden, *pair[::-1]) for pair in enumerate(subject.outputs)],
+        "tolerances": tolerances(subject.golden, subject.outputs),
+        "decoded": subject.golden[0].decoded is not None,
+        "variable": task.class_name.lower(),
+        "verb": task.verb,
+        "doing": task.doing,
+        "does": task.does[0].upper() + task.does[1:],
+        "result": "scores" if task.labelled and len(subject.outputs) == 1 else "outputs",
+        "threshold": THRESHOLD,
+        "overlap": OVERLAP,
+        "largest": LARGEST,
         "most": min(5, subject.classes),
         "min_sdk": MIN_SDK,
         "compile_sdk": COMPILE_SDK,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mobiledeploy.contract import Contract, Target
-from mobiledeploy.deploy.packages.golden import tolerance
+from mobiledeploy.deploy.packages.golden import tolerance, tolerances
 from mobiledeploy.deploy.packages.manifest import contract_digest
 from mobiledeploy.deploy.packages.platforms.ios.core_ml import OLDEST, CoreMLNeeds, read_needs
 from mobiledeploy.deploy.packages.platforms.ios.swift import number, numbers, string
 from mobiledeploy.deploy.packages.subject import Subject
+from mobiledeploy.deploy.packages.tasks import find_task
+from mobiledeploy.deploy.packages.tasks.detection import LARGEST, OVERLAP, THRESHOLD
+from mobiledeploy.deploy.packages.tasks.scores import activation
 from mobiledeploy.errors import UnsupportedError
 from mobiledeploy.preprocessing import image_layout
 
@@ -62,7 +66,7 @@ def contract_values(
     """For ``ModelContract.swift`` and ``Package.swift``, which hold all that the code knows of a contract.
 
     Args:
-        contract: with a preprocessing, one input and one output.
+        contract: that fits its task.
         target: of the model file.
         sha256: of the model file.
         needs: of a Core ML model; None of another.
@@ -74,11 +78,13 @@ def contract_values(
     pixels = source.dtype == "uint8" and rule is not None and rule == rule.raw_pixels()
     given = _ELEMENTS if target == "onnx" else {"float32": "float", **({"uint8": ""} if pixels else {})}
     taken = _TYPES if target == "onnx" else {"float32": "Float"}
-    if rule is None or source.dtype not in given or result.dtype not in taken:
+    dtypes = [output.dtype for output in contract.outputs]
+    if rule is None or source.dtype not in given or not set(dtypes) <= taken.keys():
         raise UnsupportedError(
-            f"the iOS package cannot give {source.dtype} and take {result.dtype}",
+            f"the iOS package cannot give {source.dtype} and take {' and '.join(sorted(set(dtypes)))}",
             hint="Convert the model with float32 or uint8 at its input, and float32 at its output",
         )
+    task = find_task(contract.task, "contract")
     ios, macos = (needs.ios, needs.macos) if needs else OLDEST
     return {
         "rule": rule,
@@ -88,18 +94,25 @@ def contract_values(
         "contract_sha256": contract_digest(contract),
         "input_name": string(source.name),
         "input_shape": source.shape,
-        "output_name": string(result.name),
-        "classes": max(result.shape),
+        "output": result,
+        "output_names": [string(output.name) for output in contract.outputs],
+        "single": len(contract.outputs) == 1,
+        "classes": task.count(contract),
+        "labelled": task.labelled,
+        "count_name": "classes" if task.labelled else "size",
+        "places": {output.name: place for place, output in enumerate(contract.outputs)},
+        "counts": [math.prod(output.shape) for output in contract.outputs],
+        "anchors": contract.anchors,
         "planes": image_layout(source) == "NCHW",
-        "softmax": result.content == "logits",
-        "scale": number(1.0 if result.scale is None else result.scale),
-        "zero_point": result.zero_point or 0,
+        **activation(contract),
+        "scales": [number(1.0 if output.scale is None else output.scale) for output in contract.outputs],
+        "zero_points": [output.zero_point or 0 for output in contract.outputs],
         "pixels": pixels,
         "image_input": bool(needs and needs.image_input),
         "input_element": _ELEMENTS[source.dtype],
         "input_scale": number(1.0 if source.scale is None else source.scale),
         "input_zero_point": source.zero_point or 0,
-        "output_type": taken[result.dtype],
+        "output_types": [taken[dtype] for dtype in dtypes],
         "ios": ios,
         "macos": macos,
         "onnx_runtime": ONNX_RUNTIME,
@@ -112,8 +125,11 @@ def values(subject: Subject) -> dict[str, Any]:
     Raises:
         UnsupportedError: see ``contract_values``, ``model_files`` and ``read_needs``.
     """
-    needs = read_needs(model_files(subject), subject.output.name) if subject.target == "coreml" else None
+    names = (output.name for output in subject.outputs)
+    needs = read_needs(model_files(subject), names) if subject.target == "coreml" else None
     known = contract_values(subject.contract, subject.target, subject.sha256, needs)
+    task = subject.task
+    decoded = [vector.decoded for vector in subject.golden if vector.decoded is not None]
     golden = "float" if subject.input.dtype == "float32" else "bytes" if known["pixels"] else "codes"
     return {
         **known,
@@ -123,5 +139,20 @@ def values(subject: Subject) -> dict[str, Any]:
         "vectors": len(subject.golden),
         "golden_input": golden,
         "tolerance": number(tolerance(subject.golden, subject.output)),
+        "tolerance_of": [
+            number(tolerance(subject.golden, output, place)) for place, output in enumerate(subject.outputs)
+        ],
+        "tolerances": tolerances(subject.golden, subject.outputs),
+        "decoded": bool(decoded),
+        "thresholds": [number(each.threshold) for each in decoded],
         "most": min(5, known["classes"]),
+        "variable": task.class_name.lower(),
+        "does": task.does[0].upper() + task.does[1:],
+        "done": "classified" if task.name == "image-classification" else "used",
+        "result": "scores" if task.labelled and known["single"] else "outputs",
+        # Thresholds out of 0 to 1, vectors that cannot be compared.
+        "refuses": task.name in ("multi-label-classification", "embedding", "object-detection"),
+        "threshold": THRESHOLD,
+        "overlap": OVERLAP,
+        "largest": LARGEST,
     }
