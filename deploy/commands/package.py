@@ -34,7 +34,7 @@ def package(
     name: Annotated[
         str | None,
         typer.Option(
-            "--name", metavar="CLASS", help="The class that the app calls; else of the task: Detector."
+            "--name", metavar="CLASS", help="The class that the app calls; else by the task, as Detector."
         ),
     ] = None,
     namespace: Annotated[

@@ -60,8 +60,9 @@ def make_golden(session: Session, contract: Contract) -> tuple[GoldenVector, ...
         contract: with a preprocessing, and with tensors as the file has them.
 
     Raises:
-        InputError: no preprocessing.
+        InputError: no preprocessing, or the file answers with NaN or infinity.
     """
+    import numpy as np
     from PIL import Image
 
     rule, task = contract.preprocessing, find_task(contract.task, "golden images")
@@ -73,6 +74,11 @@ def make_golden(session: Session, contract: Contract) -> tuple[GoldenVector, ...
         image = draw(width, height)
         given = to_input(Image.fromarray(image), rule, contract.inputs[0])
         outputs = tuple(session.run([given]))
+        if not all(np.isfinite(output).all() for output in outputs):
+            raise InputError(
+                "the model answers a drawn image with numbers that are not finite",
+                hint="Look for overflow in the model: mobiledeploy verify compares it with its source",
+            )
         reals = [real(output, spec) for output, spec in zip(outputs, contract.outputs, strict=True)]
         vectors.append(GoldenVector(image, given, outputs, task.decode(contract, reals, (width, height))))
     return tuple(vectors)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from android_tools import JUNIT, STDLIB, java, kotlin_of_today, needs_tools, run
 from random_heads import RULES, heads
+from small_classifier import LABELS
 from small_tasks import MODELS, task_file
 
 from mobiledeploy.contract import Target, Task
@@ -137,6 +138,35 @@ class TestCompiled:
     def _junit(self, compiled: Path, golden: Path, folder: Path, *classes: str) -> str:
         path = ":".join(map(str, (compiled, golden, *STDLIB, *JUNIT)))
         return run("java", "-cp", path, "org.junit.runner.JUnitCore", *classes, cwd=folder)
+
+    def test_an_app_calls_the_detector(
+        self, compiled: Path, made: dict[str, Package], tmp_path: Path
+    ) -> None:
+        """On an Android of few classes, over an engine that knows the golden answers."""
+        subject, source = made["Detector"].subject, made["Detector"].folder / "src"
+        classpath = ":".join(map(str, (compiled, *STDLIB)))
+        fakes = [file for file in (HERE / "fakes").rglob("*.java") if file.name != "Classify.java"]
+        run("javac", "-cp", classpath, "-d", tmp_path, HERE / "Detect.java", *sorted(fakes))
+        vector = subject.golden[0]
+        assert vector.decoded
+        height, width, _ = vector.image.shape
+        (tmp_path / "image.rgb").write_bytes(vector.image.tobytes())
+        assets = source / "main" / "assets"
+        (model,) = assets.rglob("model.tflite")
+        said = run(
+            *("java", f"-Dgolden={source / 'golden'}", f"-Dmodel={model}", "-cp", f"{tmp_path}:{classpath}"),
+            *("Detect", assets, tmp_path / "image.rgb", width, height),
+        ).splitlines()
+        answers = [line.split("\t") for line in said if "\t" in line]
+        assert [label for _, label, *_ in answers] == [LABELS[int(index)] for index, *_ in answers]
+        found = [[float(index), *map(float, numbers)] for index, _, *numbers in answers]
+        assert vector.decoded.threshold == 0.3
+        np.testing.assert_allclose(found, vector.decoded.rows, rtol=1e-6, atol=1e-5)
+        assert said[-4:-1] == [
+            "scoreThreshold is 1.5: give 0 to 1",
+            "iouThreshold is NaN: give 0 to 1",
+            "maxResults is 0",
+        ]
 
     def test_what_an_app_sees(self, compiled: Path) -> None:
         shown = run("javap", "-cp", compiled, "com.example.detector.Detector")

@@ -27,6 +27,7 @@ KINDS: tuple[tuple[Target, Task], ...] = (
     ("onnx", "multi-label-classification"),
 )
 Made = dict[tuple[Target, Task], Package]
+compiled_test = [pytest.mark.slow, pytest.mark.swift, needs_swift]
 
 
 @pytest.fixture(scope="module")
@@ -80,53 +81,49 @@ def test_checks(made: Made, tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.slow
-@pytest.mark.swift
-@needs_swift
-def test_types(made: Made) -> None:
-    with work_folder() as folder:
-        search = ("-I", inside(folder), "-parse-as-library", "-swift-version", "5")
+class TestCompiled:
+    pytestmark = compiled_test
 
-        def make_module(name: str, files: dict[str, str], *options: str) -> str:
-            place = f"{inside(folder)}/{name}.swiftmodule"
-            options = (*options, "-emit-module", "-emit-module-path", place, "-module-name", name)
-            return swiftc(folder, files, *search, *options)
+    def test_types(self, made: Made) -> None:
+        with work_folder() as folder:
+            search = ("-I", inside(folder), "-parse-as-library", "-swift-version", "5")
 
-        for stub in ("CoreGraphics", "CoreVideo", "CoreML", "OnnxRuntimeBindings"):
-            make_module(stub, {f"{stub}.swift": (STUBS / f"{stub}.swift").read_text()})
-        bundle = {"Bundle.swift": (STUBS / "Bundle.swift").read_text()}
-        for kind in KINDS[:-1]:
-            plan, module = made[kind].plan, f"{made[kind].subject.name}Model"
-            assert make_module(module, {**swift_of(plan, "Sources"), **bundle}, "-enable-testing") == ""
-            tests = {**swift_of(plan, "Tests"), **bundle}
-            assert swiftc(folder, tests, *search, "-typecheck", "-module-name", f"{module}Tests") == ""
+            def make_module(name: str, files: dict[str, str], *options: str) -> str:
+                place = f"{inside(folder)}/{name}.swiftmodule"
+                options = (*options, "-emit-module", "-emit-module-path", place, "-module-name", name)
+                return swiftc(folder, files, *search, *options)
 
+            for stub in ("CoreGraphics", "CoreVideo", "CoreML", "OnnxRuntimeBindings"):
+                make_module(stub, {f"{stub}.swift": (STUBS / f"{stub}.swift").read_text()})
+            bundle = {"Bundle.swift": (STUBS / "Bundle.swift").read_text()}
+            for kind in KINDS[:-1]:
+                plan, module = made[kind].plan, f"{made[kind].subject.name}Model"
+                assert make_module(module, {**swift_of(plan, "Sources"), **bundle}, "-enable-testing") == ""
+                tests = {**swift_of(plan, "Tests"), **bundle}
+                assert swiftc(folder, tests, *search, "-typecheck", "-module-name", f"{module}Tests") == ""
 
-@pytest.mark.slow
-@pytest.mark.swift
-@needs_swift
-def test_boxes_are_the_references(made: Made) -> None:
-    generated = swift_of(made["onnx", DETECTION].plan, "Sources")
-    names = ("Preprocessing.swift", "ModelContract.swift", "Scores.swift", "Detections.swift")
-    decode = (Path(__file__).parent / "DecodeHeads.swift").read_text()
-    cases = [(name, rule, case) for name, rule in RULES.items() for case in heads()]
-    with work_folder() as folder:
-        swiftc(
-            folder,
-            {**{name: generated[name] for name in names}, "main.swift": decode},
-            *("-O", "-o", f"{inside(folder)}/main"),
-        )
-        for number, (_, rule, case) in enumerate(cases):
-            (folder / f"{number}.boxes").write_bytes(case.boxes.tobytes())
-            (folder / f"{number}.logits").write_bytes(case.logits.tobytes())
-            short = rule.resize_to if rule.resize == "short-side" else 0
-            words = (*case.size, case.score_threshold, case.iou_threshold, case.most)
-            (folder / f"{number}.case").write_text(
-                " ".join(map(str, (*words, rule.height, rule.width, short)))
+    def test_boxes_are_the_references(self, made: Made) -> None:
+        generated = swift_of(made["onnx", DETECTION].plan, "Sources")
+        names = ("Preprocessing.swift", "ModelContract.swift", "Scores.swift", "Detections.swift")
+        decode = (Path(__file__).parent / "DecodeHeads.swift").read_text()
+        cases = [(name, rule, case) for name, rule in RULES.items() for case in heads()]
+        with work_folder() as folder:
+            swiftc(
+                folder,
+                {**{name: generated[name] for name in names}, "main.swift": decode},
+                *("-O", "-o", f"{inside(folder)}/main"),
             )
-        run(f"{inside(folder)}/main", inside(folder), str(len(cases)))
-        for number, (name, rule, case) in enumerate(cases):
-            found = np.array((folder / f"{number}.found").read_text().split(), float).reshape(-1, 6)
-            np.testing.assert_allclose(
-                found, case.wanted(rule), rtol=1e-9, atol=1e-9, err_msg=f"{name}, {case.name}"
-            )
+            for number, (_, rule, case) in enumerate(cases):
+                (folder / f"{number}.boxes").write_bytes(case.boxes.tobytes())
+                (folder / f"{number}.logits").write_bytes(case.logits.tobytes())
+                short = rule.resize_to if rule.resize == "short-side" else 0
+                words = (*case.size, case.score_threshold, case.iou_threshold, case.most)
+                (folder / f"{number}.case").write_text(
+                    " ".join(map(str, (*words, rule.height, rule.width, short)))
+                )
+            run(f"{inside(folder)}/main", inside(folder), str(len(cases)))
+            for number, (name, rule, case) in enumerate(cases):
+                found = np.array((folder / f"{number}.found").read_text().split(), float).reshape(-1, 6)
+                np.testing.assert_allclose(
+                    found, case.wanted(rule), rtol=1e-9, atol=1e-9, err_msg=f"{name}, {case.name}"
+                )

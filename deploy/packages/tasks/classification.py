@@ -16,6 +16,7 @@ class Classification(PackagedTask):
     class_name = "Classifier"
     verb = "classify"
     doing = "classifying"
+    done = "classified"
     does = "says what is on an image"
 
     def check(self, contract: Contract, where: str) -> None:

@@ -31,6 +31,7 @@ class Detection(PackagedTask):
     class_name = "Detector"
     verb = "detect"
     doing = "detecting"
+    done = "searched"
     does = "finds objects on an image"
 
     def check(self, contract: Contract, where: str) -> None:

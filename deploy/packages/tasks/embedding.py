@@ -15,6 +15,7 @@ class Embedding(PackagedTask):
     class_name = "Embedder"
     verb = "embed"
     doing = "embedding"
+    done = "embedded"
     does = "turns an image into numbers to compare"
     unit = "numbers"
     labelled = False

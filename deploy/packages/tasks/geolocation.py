@@ -25,6 +25,7 @@ class Geolocation(PackagedTask):
     class_name = "Geolocator"
     verb = "locate"
     doing = "locating"
+    done = "located"
     does = "says where on earth a photo was taken"
     unit = "places"
 

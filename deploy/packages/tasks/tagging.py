@@ -24,6 +24,7 @@ class Tagging(PackagedTask):
     class_name = "Tagger"
     verb = "tag"
     doing = "tagging"
+    done = "tagged"
     does = "says which classes an image has, each on its own"
 
     def check(self, contract: Contract, where: str) -> None:

@@ -36,7 +36,7 @@ class PackagedTask(ABC):
         name: in the contract.
         title: in words.
         class_name: of the class that an app calls, unless it is given another.
-        verb, doing: what its method is called, and the same as a noun.
+        verb, doing, done: what its method is called, as a noun, and what an image is after it.
         does: what that class does, as the end of a sentence.
         unit: of what ``count`` counts.
         labelled: whether what it counts has labels.
@@ -47,6 +47,7 @@ class PackagedTask(ABC):
     class_name: str
     verb: str
     doing: str
+    done: str
     does: str
     unit: str = "classes"
     labelled: bool = True

@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mobiledeploy.contract import Contract, Target
-from mobiledeploy.deploy.packages.golden import tolerance, tolerances
 from mobiledeploy.deploy.packages.manifest import contract_digest
+from mobiledeploy.deploy.packages.shared_values import shared_contract_values, shared_values
 from mobiledeploy.deploy.packages.subject import Subject
-from mobiledeploy.deploy.packages.tasks import find_task
-from mobiledeploy.deploy.packages.tasks.detection import LARGEST, OVERLAP, THRESHOLD
-from mobiledeploy.deploy.packages.tasks.scores import activation
 from mobiledeploy.errors import UnsupportedError
 from mobiledeploy.preprocessing import image_layout
 
@@ -89,41 +86,37 @@ def contract_values(contract: Contract, *, namespace: str, model: str, assets: s
     Raises:
         UnsupportedError: the file takes or gives numbers that the generated code has no way to write.
     """
-    source, result, rule = contract.inputs[0], contract.outputs[0], contract.preprocessing
+    source, rule = contract.inputs[0], contract.preprocessing
     taken = [output.dtype for output in contract.outputs]
     if source.dtype not in _INPUT_KINDS or not set(taken) <= _OUTPUT_KINDS.keys() or rule is None:
         raise UnsupportedError(
             f"the Android package cannot give {source.dtype} and take {' and '.join(sorted(set(taken)))}",
             hint="Convert the model with float32, uint8 or int8 at its borders",
         )
-    task = find_task(contract.task, namespace)
     pixels = source.dtype == "uint8" and rule == rule.raw_pixels()
+    shared = shared_contract_values(contract)
     return {
+        **shared,
         "namespace": namespace,
         "contract": contract,
         "rule": rule,
         "input": source,
-        "output": result,
         "model": model,
         "assets": assets,
-        "classes": task.count(contract),
-        "labelled": task.labelled,
-        "count_name": "CLASSES" if task.labelled else "SIZE",
-        "single": len(contract.outputs) == 1,
-        "places": {output.name: place for place, output in enumerate(contract.outputs)},
+        "count_name": "CLASSES" if shared["labelled"] else "SIZE",
         "counts": {output.name: math.prod(output.shape) for output in contract.outputs},
         "input_kind": "PIXELS" if pixels else _INPUT_KINDS[source.dtype],
         "output_kinds": [_OUTPUT_KINDS[dtype] for dtype in taken],
         "output_bytes": [math.prod(output.shape) * _BYTES[output.dtype] for output in contract.outputs],
         "planes": image_layout(source) == "NCHW",
-        **activation(contract),
     }
 
 
 def values(subject: Subject) -> dict[str, Any]:
     """For all templates; see ``contract_values``."""
-    module, task = subject.name.lower(), subject.task
+    module = subject.name.lower()
     return {
+        **shared_values(subject),
         **contract_values(
             subject.contract,
             namespace=subject.namespace,
@@ -131,25 +124,11 @@ def values(subject: Subject) -> dict[str, Any]:
             assets=asset_folder(subject.name, subject.sha256, contract_digest(subject.contract)),
         ),
         **_ENGINES[subject.target],
-        "subject": subject,
         "module": module,
         "aar": f"{module}.aar",
         "suffix": subject.target,
         "onnx_type": _ONNX_TYPES[subject.input.dtype],
         "vectors": range(len(subject.golden)),
-        "tolerance": tolerance(subject.golden, subject.output),
-        "tolerance_of": [tolerance(subject.golden, *pair[::-1]) for pair in enumerate(subject.outputs)],
-        "tolerances": tolerances(subject.golden, subject.outputs),
-        "decoded": subject.golden[0].decoded is not None,
-        "variable": task.class_name.lower(),
-        "verb": task.verb,
-        "doing": task.doing,
-        "does": task.does[0].upper() + task.does[1:],
-        "result": "scores" if task.labelled and len(subject.outputs) == 1 else "outputs",
-        "threshold": THRESHOLD,
-        "overlap": OVERLAP,
-        "largest": LARGEST,
-        "most": min(5, subject.classes),
         "min_sdk": MIN_SDK,
         "compile_sdk": COMPILE_SDK,
     }

@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mobiledeploy.contract import Contract, Target
-from mobiledeploy.deploy.packages.golden import tolerance, tolerances
 from mobiledeploy.deploy.packages.manifest import contract_digest
 from mobiledeploy.deploy.packages.platforms.ios.core_ml import OLDEST, CoreMLNeeds, read_needs
 from mobiledeploy.deploy.packages.platforms.ios.swift import number, numbers, string
+from mobiledeploy.deploy.packages.shared_values import shared_contract_values, shared_values
 from mobiledeploy.deploy.packages.subject import Subject
-from mobiledeploy.deploy.packages.tasks import find_task
-from mobiledeploy.deploy.packages.tasks.detection import LARGEST, OVERLAP, THRESHOLD
-from mobiledeploy.deploy.packages.tasks.scores import activation
 from mobiledeploy.errors import UnsupportedError
 from mobiledeploy.preprocessing import image_layout
 
@@ -74,7 +71,7 @@ def contract_values(
     Raises:
         UnsupportedError: the file takes or gives numbers that the generated code has no way to write.
     """
-    source, result, rule = contract.inputs[0], contract.outputs[0], contract.preprocessing
+    source, rule = contract.inputs[0], contract.preprocessing
     pixels = source.dtype == "uint8" and rule is not None and rule == rule.raw_pixels()
     given = _ELEMENTS if target == "onnx" else {"float32": "float", **({"uint8": ""} if pixels else {})}
     taken = _TYPES if target == "onnx" else {"float32": "Float"}
@@ -84,9 +81,10 @@ def contract_values(
             f"the iOS package cannot give {source.dtype} and take {' and '.join(sorted(set(dtypes)))}",
             hint="Convert the model with float32 or uint8 at its input, and float32 at its output",
         )
-    task = find_task(contract.task, "contract")
+    shared = shared_contract_values(contract)
     ios, macos = (needs.ios, needs.macos) if needs else OLDEST
     return {
+        **shared,
         "rule": rule,
         "mean": numbers(rule.mean),
         "std": numbers(rule.std),
@@ -94,17 +92,11 @@ def contract_values(
         "contract_sha256": contract_digest(contract),
         "input_name": string(source.name),
         "input_shape": source.shape,
-        "output": result,
         "output_names": [string(output.name) for output in contract.outputs],
-        "single": len(contract.outputs) == 1,
-        "classes": task.count(contract),
-        "labelled": task.labelled,
-        "count_name": "classes" if task.labelled else "size",
-        "places": {output.name: place for place, output in enumerate(contract.outputs)},
+        "count_name": "classes" if shared["labelled"] else "size",
         "counts": [math.prod(output.shape) for output in contract.outputs],
         "anchors": contract.anchors,
         "planes": image_layout(source) == "NCHW",
-        **activation(contract),
         "scales": [number(1.0 if output.scale is None else output.scale) for output in contract.outputs],
         "zero_points": [output.zero_point or 0 for output in contract.outputs],
         "pixels": pixels,
@@ -128,31 +120,18 @@ def values(subject: Subject) -> dict[str, Any]:
     names = (output.name for output in subject.outputs)
     needs = read_needs(model_files(subject), names) if subject.target == "coreml" else None
     known = contract_values(subject.contract, subject.target, subject.sha256, needs)
-    task = subject.task
+    shared = shared_values(subject)
     decoded = [vector.decoded for vector in subject.golden if vector.decoded is not None]
     golden = "float" if subject.input.dtype == "float32" else "bytes" if known["pixels"] else "codes"
     return {
+        **shared,
         **known,
         **_ENGINES[subject.target],
-        "subject": subject,
         "module": module_name(subject.name),
         "vectors": len(subject.golden),
         "golden_input": golden,
-        "tolerance": number(tolerance(subject.golden, subject.output)),
-        "tolerance_of": [
-            number(tolerance(subject.golden, output, place)) for place, output in enumerate(subject.outputs)
-        ],
-        "tolerances": tolerances(subject.golden, subject.outputs),
-        "decoded": bool(decoded),
+        "tolerance_of": numbers(shared["tolerance_of"]),
         "thresholds": [number(each.threshold) for each in decoded],
-        "most": min(5, known["classes"]),
-        "variable": task.class_name.lower(),
-        "does": task.does[0].upper() + task.does[1:],
-        "done": "classified" if task.name == "image-classification" else "used",
-        "result": "scores" if task.labelled and known["single"] else "outputs",
         # Thresholds out of 0 to 1, vectors that cannot be compared.
-        "refuses": task.name in ("multi-label-classification", "embedding", "object-detection"),
-        "threshold": THRESHOLD,
-        "overlap": OVERLAP,
-        "largest": LARGEST,
+        "refuses": subject.task.name in ("multi-label-classification", "embedding", "object-detection"),
     }

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mobiledeploy.contract import Contract, Target, Task
-from mobiledeploy.deploy.packages.golden import tolerances
 from mobiledeploy.deploy.packages.manifest import contract_digest
+from mobiledeploy.deploy.packages.shared_values import shared_contract_values, shared_values
 from mobiledeploy.deploy.packages.subject import Subject
-from mobiledeploy.deploy.packages.tasks.detection import LARGEST, OVERLAP, THRESHOLD
-from mobiledeploy.deploy.packages.tasks.scores import activation
 from mobiledeploy.errors import InputError, UnsupportedError
 from mobiledeploy.preprocessing import image_layout
 
@@ -130,9 +128,7 @@ def contract_values(contract: Contract, sha256: str) -> dict[str, Any]:
     return {
         "sha256": sha256,
         "contract_sha256": contract_digest(contract),
-        "output": result,
-        "classes": max(result.shape),
-        **activation(contract),
+        **shared_contract_values(contract),
         "scale": float(1.0 if result.scale is None else result.scale),
         "zero_point": result.zero_point or 0,
     }
@@ -147,28 +143,17 @@ def values(subject: Subject) -> dict[str, Any]:
     """
     module = module_name(subject.name)
     known = contract_values(subject.contract, subject.sha256)
-    task = subject.task
+    decoding, types = DECODING[subject.task.name]
     return {
+        **shared_values(subject),
         **known,
         **_ENGINES[subject.target],
-        "subject": subject,
         "module": module,
         "version": version_of(subject.sha256, known["contract_sha256"]),
         "python": PYTHON,
         "planes": image_layout(subject.input) == "NCHW",
         "pixels": subject.input.dtype == "uint8" and subject.rule == subject.rule.raw_pixels(),
-        "most": min(5, subject.classes),
-        "tolerances": tolerances(subject.golden, subject.outputs),
-        "decoded": subject.golden[0].decoded is not None,
-        "variable": task.class_name.lower(),
-        "verb": task.verb,
-        "does": task.does[0].upper() + task.does[1:],
-        "done": "classified" if task.name == "image-classification" else "used",
-        "decoding": DECODING[task.name][0],
-        "types": DECODING[task.name][1],
-        "single": len(subject.outputs) == 1,
-        "c": task.name == "image-classification",
-        "threshold": THRESHOLD,
-        "overlap": OVERLAP,
-        "largest": LARGEST,
+        "decoding": decoding,
+        "types": types,
+        "c": subject.task.name == "image-classification",
     }
