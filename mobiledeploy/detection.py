@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mobiledeploy.contract import Anchors
+from mobiledeploy.contract import Anchors, Preprocessing
 from mobiledeploy.errors import InputError
+from mobiledeploy.preprocessing import seen_region
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +45,32 @@ def anchor_boxes(anchors: Anchors) -> np.ndarray:
         found[..., 2:] = sizes
         grids.append(found.reshape(-1, 4))
     return np.concatenate(grids)
+
+
+def count_anchors(anchors: Anchors) -> int:
+    """How many boxes they are for."""
+    return sum(grid.rows * grid.columns * len(grid.sizes) for grid in anchors.grids)
+
+
+def to_image(boxes: np.ndarray, rule: Preprocessing, size: tuple[int, int]) -> np.ndarray:
+    """(objects, 4): top, left, bottom, right in pixels of an image, and within it.
+
+    Args:
+        boxes: (objects, 4), shares of what the model saw, as in ``Detections``.
+        rule: that the image was prepared by; its resize and crop are undone.
+        size: width and height of the upright image, pixels.
+
+    Raises:
+        InputError: the image is empty.
+    """
+    import numpy as np
+
+    left, top, right, bottom = seen_region(rule, size)
+    begin = np.array([top, left, top, left])
+    length = np.array([bottom - top, right - left] * 2)
+    limits = np.array([size[1], size[0]] * 2)
+    placed: np.ndarray = np.clip(begin + boxes * length, 0, limits)
+    return placed
 
 
 def encode_boxes(boxes: np.ndarray, anchors: Anchors) -> np.ndarray:

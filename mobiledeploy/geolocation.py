@@ -100,15 +100,23 @@ def decode_places(scores: np.ndarray, labels: Sequence[str]) -> list[Place]:
         raise InputError(
             f"scores of shape {shape} do not fit {len(labels)} places", hint="Give (photos, cells)"
         )
-    return [_parse(labels[index]) for index in scores.argmax(axis=1)]
+    return [parse_place(labels[index]) for index in scores.argmax(axis=1)]
 
 
-def _parse(label: str) -> Place:
+def parse_place(label: str) -> Place:
+    """A label as ``place_labels`` makes them.
+
+    Raises:
+        InputError: it is no place on earth.
+    """
     latitude, _, longitude = label.partition(",")
     try:
-        return float(latitude), float(longitude)
-    except ValueError as error:
+        place = float(latitude), float(longitude)
+    except ValueError:
+        place = math.nan, math.nan
+    if not (abs(place[0]) <= 90 and abs(place[1]) <= 180):
         raise InputError(
             f"the label {label!r} is no place",
-            hint="Labels of a geolocating file are like 48.62,2.14",
-        ) from error
+            hint="Labels of a geolocating file are like 48.62,2.14: latitude and longitude in degrees",
+        )
+    return place

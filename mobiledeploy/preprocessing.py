@@ -73,6 +73,30 @@ def prepare(image: Image.Image, rule: Preprocessing) -> np.ndarray:
     return pixels[:, :, ::-1] if rule.channels == "BGR" else pixels
 
 
+def seen_region(rule: Preprocessing, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """What part of an image comes into the model's input: the inverse of resize and crop.
+
+    Args:
+        rule: what is done to the image.
+        size: width and height of the upright image, pixels.
+
+    Returns:
+        Left, top, right, bottom in pixels of the image; beyond its edges where the crop is filled up.
+
+    Raises:
+        InputError: the image is empty.
+    """
+    if min(size) < 1:
+        raise InputError(f"the image is empty ({size[0]}x{size[1]})")
+    resized = _resized_size(rule, size)
+    sides = []
+    for own, between, kept in zip(size, resized, (rule.width, rule.height), strict=True):
+        begin = _margin(between, kept)
+        sides.append((begin * own / between, (begin + kept) * own / between))
+    (left, right), (top, bottom) = sides
+    return left, top, right, bottom
+
+
 def normalise(pixels: np.ndarray, rule: Preprocessing) -> np.ndarray:
     """``(pixel - mean) / std`` in float32.
 
@@ -193,15 +217,18 @@ def _turn(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(Image.Transpose[turn])
 
 
+def _resized_size(rule: Preprocessing, size: tuple[int, int]) -> tuple[int, int]:
+    if rule.resize == "stretch":
+        return rule.width, rule.height
+    width, height = size
+    long = int(rule.resize_to * max(width, height) / min(width, height))
+    return (rule.resize_to, long) if width <= height else (long, rule.resize_to)
+
+
 def _resize(image: Image.Image, rule: Preprocessing) -> Image.Image:
     from PIL import Image
 
-    if rule.resize == "stretch":
-        size = (rule.width, rule.height)
-    else:
-        width, height = image.size
-        long = int(rule.resize_to * max(width, height) / min(width, height))
-        size = (rule.resize_to, long) if width <= height else (long, rule.resize_to)
+    size = _resized_size(rule, image.size)
     if size[0] * size[1] > _MOST_PIXELS:
         raise InputError(
             f"an image of {image.width}x{image.height} would become {size[0]}x{size[1]}",

@@ -23,7 +23,7 @@ EXAMPLE = "mobiledeploy package mobilenet_v2.tflite --platform android -o flower
 
 def package(
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="A TFLite, ONNX or Core ML classifier.")
+        Path | None, typer.Argument(metavar="FILE", help="A TFLite, ONNX or Core ML model for images.")
     ] = None,
     platform: Annotated[
         str | None, typer.Option("--platform", metavar="NAME", help="android, ios or linux.")
@@ -32,8 +32,11 @@ def package(
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder of the package.")
     ] = None,
     name: Annotated[
-        str, typer.Option("--name", metavar="CLASS", help="The class that the app calls.")
-    ] = "Classifier",
+        str | None,
+        typer.Option(
+            "--name", metavar="CLASS", help="The class that the app calls; else by the task, as Detector."
+        ),
+    ] = None,
     namespace: Annotated[
         str | None,
         typer.Option(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from mobiledeploy.deploy.packages.manifest import MANIFEST, Manifest, contract_digest, read_manifest
 from mobiledeploy.deploy.packages.platforms import find_platform
+from mobiledeploy.deploy.packages.tasks import find_task
 from mobiledeploy.deploy.packages.trees import Tree, ZipTree, as_tree
 from mobiledeploy.errors import InputError
 
@@ -83,6 +83,15 @@ def _common(tree: Tree, folder: str, manifest: Manifest) -> Iterator[str]:
         yield f"the model's sha256 is {found[:12]}..., the manifest says {manifest.sha256[:12]}..."
     if contract_digest(manifest.contract) != manifest.contract_sha256:
         yield "the manifest's contract was edited: it no longer has the sha256 that the package was made with"
+    yield from _labels(tree, folder, manifest)
+
+
+def _labels(tree: Tree, folder: str, manifest: Manifest) -> Iterator[str]:
+    known, task = manifest.contract.labels, find_task(manifest.contract.task, tree.where)
+    if manifest.labels is None:
+        if task.labelled:
+            yield "the manifest names no labels"
+        return
     try:
         labels = read_labels(tree.read(join(folder, manifest.labels)))
     except KeyError:
@@ -91,12 +100,12 @@ def _common(tree: Tree, folder: str, manifest: Manifest) -> Iterator[str]:
     except UnicodeDecodeError:
         yield f"the labels {manifest.labels} are no UTF-8 text"
         return
-    classes = math.prod(manifest.contract.outputs[0].shape[1:])
+    classes = task.count(manifest.contract)
     if len(labels) != classes:
         yield f"{manifest.labels} has {len(labels)} labels for {classes} scores"
-    elif manifest.contract.labels and tuple(labels) != manifest.contract.labels:
-        number = next(i for i, label in enumerate(labels) if label != manifest.contract.labels[i])
-        yield f"label {number} is {labels[number]!r}, the contract says {manifest.contract.labels[number]!r}"
+    elif known and tuple(labels) != known:
+        number = next(i for i, label in enumerate(labels) if label != known[i])
+        yield f"label {number} is {labels[number]!r}, the contract says {known[number]!r}"
 
 
 def read_labels(content: bytes) -> list[str]:

@@ -10,10 +10,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mobiledeploy.contract import Preprocessing, TensorSpec
+from mobiledeploy.contract import Contract, TensorSpec
 from mobiledeploy.deploy.packages.plan import PlannedFile, text_file
+from mobiledeploy.deploy.packages.tasks import find_task
+from mobiledeploy.deploy.packages.tasks.task import Decoded
+from mobiledeploy.errors import InputError
 from mobiledeploy.preprocessing import to_input
 from mobiledeploy.runtimes.session import Session
 
@@ -29,35 +32,55 @@ _FLOAT_SHARE, _INTEGER_SHARE = 0.01, 0.1
 
 @dataclass(frozen=True, slots=True)
 class GoldenVector:
-    """One image with its input and output.
+    """One image with what goes in and what comes out.
 
     Attributes:
         image: uint8, shape (height, width, 3), RGB.
         input: as the file takes it.
-        output: as the file gives it.
+        outputs: as the file gives them, in its order.
+        decoded: the answers by the reference implementation; None where the outputs say it all.
     """
 
     image: np.ndarray
     input: np.ndarray
-    output: np.ndarray
+    outputs: tuple[np.ndarray, ...]
+    decoded: Decoded | None = None
+
+    @property
+    def output(self) -> np.ndarray:
+        """The only output, or the first."""
+        return self.outputs[0]
 
 
-def make_golden(session: Session, rule: Preprocessing, spec: TensorSpec) -> tuple[GoldenVector, ...]:
-    """Prepare the golden images, and run the file on them.
+def make_golden(session: Session, contract: Contract) -> tuple[GoldenVector, ...]:
+    """Prepare the golden images, run the file on them, and decode what it answers.
 
     Args:
         session: of the file.
-        rule: the contract's preprocessing.
-        spec: the file's input, with its layout.
+        contract: with a preprocessing, and with tensors as the file has them.
+
+    Raises:
+        InputError: no preprocessing, or the file answers with NaN or infinity.
     """
+    import numpy as np
     from PIL import Image
+
+    rule, task = contract.preprocessing, find_task(contract.task, "golden images")
+    if rule is None:
+        raise InputError("the file has no preprocessing")
 
     vectors = []
     for width, height in _SIZES:
         image = draw(width, height)
-        given = to_input(Image.fromarray(image), rule, spec)
-        (output,) = session.run([given])
-        vectors.append(GoldenVector(image, given, output))
+        given = to_input(Image.fromarray(image), rule, contract.inputs[0])
+        outputs = tuple(session.run([given]))
+        if not all(np.isfinite(output).all() for output in outputs):
+            raise InputError(
+                "the model answers a drawn image with numbers that are not finite",
+                hint="Look for overflow in the model: mobiledeploy verify compares it with its source",
+            )
+        reals = [real(output, spec) for output, spec in zip(outputs, contract.outputs, strict=True)]
+        vectors.append(GoldenVector(image, given, outputs, task.decode(contract, reals, (width, height))))
     return tuple(vectors)
 
 
@@ -76,38 +99,61 @@ def draw(width: int, height: int) -> np.ndarray:
     return np.stack(planes, axis=-1).astype(np.uint8)
 
 
-def golden_files(vectors: Sequence[GoldenVector], output: TensorSpec, engine: str) -> list[PlannedFile]:
-    """The vectors as files: ``golden.json`` names an image (PPM), an input and an output for each.
+def golden_files(
+    vectors: Sequence[GoldenVector], outputs: Sequence[TensorSpec], engine: str
+) -> list[PlannedFile]:
+    """The vectors as files: ``golden.json`` names an image (PPM), an input and the outputs of each.
 
-    Inputs and outputs are raw, in the file's own layout and dtype, least byte first.
+    Inputs and outputs are raw, in the file's own layout and dtype, least byte first.  Where answers are
+    decoded, a file of text has the numbers of one answer a line.
     """
     files, index = [], []
     for number, vector in enumerate(vectors):
         height, width, _ = vector.image.shape
         header = f"P6\n{width} {height}\n255\n".encode()
-        names = {"image": f"{number}.ppm", "input": f"{number}.input", "output": f"{number}.output"}
-        contents = (header + vector.image.tobytes(), _raw(vector.input), _raw(vector.output))
-        files += [
-            PlannedFile(PurePosixPath(name), content)
-            for name, content in zip(names.values(), contents, strict=True)
-        ]
-        index.append({**names, "best": int(vector.output.argmax())})
+        contents = {"image": ("ppm", header + vector.image.tobytes()), "input": ("input", _raw(vector.input))}
+        for key, output in zip(output_names(outputs), vector.outputs, strict=True):
+            contents[key] = (key, _raw(output))
+        entry: dict[str, Any] = {}
+        if vector.decoded is not None:
+            lines = "".join(f"{' '.join(map(repr, row))}\n" for row in vector.decoded.rows)
+            contents["decoded"] = ("decoded", lines.encode())
+            entry["threshold"] = vector.decoded.threshold
+        elif len(outputs) == 1:
+            entry["best"] = int(vector.output.argmax())
+        for key, (suffix, content) in contents.items():
+            entry[key] = f"{number}.{suffix}"
+            files.append(PlannedFile(PurePosixPath(entry[key]), content))
+        index.append(entry)
     first = vectors[0]
-    described = {
+    described: dict[str, Any] = {
         "engine": engine,
         "input": {"dtype": first.input.dtype.name, "shape": list(first.input.shape)},
-        "output": {"dtype": first.output.dtype.name, "shape": list(first.output.shape)},
-        "tolerance": tolerance(vectors, output),
         "vectors": index,
     }
+    for place, (key, spec) in enumerate(zip(output_names(outputs), outputs, strict=True)):
+        output = first.outputs[place]
+        described[key] = {"dtype": output.dtype.name, "shape": list(output.shape)}
+        described[key.replace("output", "tolerance")] = tolerance(vectors, spec, place)
     return [*files, text_file(INDEX, json.dumps(described, indent=1, sort_keys=True) + "\n")]
 
 
-def tolerance(vectors: Sequence[GoldenVector], output: TensorSpec) -> float:
+def output_names(outputs: Sequence[TensorSpec]) -> tuple[str, ...]:
+    """What golden outputs are called: ``output`` where there is one, else ``output0``, ``output1``..."""
+    return ("output",) if len(outputs) == 1 else tuple(f"output{place}" for place in range(len(outputs)))
+
+
+def tolerance(vectors: Sequence[GoldenVector], output: TensorSpec, place: int = 0) -> float:
     """What a real output may differ by on another engine or processor, in the output's own unit."""
-    largest = max(float(abs(real(vector.output, output)).max()) for vector in vectors)
+    largest = max(float(abs(real(vector.outputs[place], output)).max()) for vector in vectors)
     share = _FLOAT_SHARE if output.dtype.startswith("float") else _INTEGER_SHARE
     return max(share * largest, output.scale or 0.0)
+
+
+def tolerances(vectors: Sequence[GoldenVector], outputs: Sequence[TensorSpec]) -> str:
+    """The same of all outputs, for people."""
+    found = (f"{tolerance(vectors, spec, place):.3g}" for place, spec in enumerate(outputs))
+    return " and ".join(found)
 
 
 def real(values: np.ndarray, spec: TensorSpec) -> np.ndarray:

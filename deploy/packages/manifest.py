@@ -11,7 +11,8 @@ from mobiledeploy import __version__
 from mobiledeploy.contract import Contract
 from mobiledeploy.deploy.packages.plan import PlannedFile, text_file
 from mobiledeploy.deploy.packages.subject import Subject
-from mobiledeploy.errors import InputError
+from mobiledeploy.deploy.packages.tasks import find_task
+from mobiledeploy.errors import InputError, MobileDeployError
 
 SCHEMA_VERSION = 1
 # It lies in the same folder as the model and the labels, wherever a platform has them.
@@ -27,7 +28,7 @@ class Manifest:
         platform, name, namespace: what was packaged, and how its code is called.
         model: name of the model file, in the manifest's folder.
         sha256, size: of the model file.
-        labels: name of the labels' file there.
+        labels: name of the labels' file there; None: the task has no classes.
         contract: the whole contract.
         contract_sha256: of its JSON as it was packaged.
     """
@@ -38,7 +39,7 @@ class Manifest:
     model: str
     sha256: str
     size: int
-    labels: str
+    labels: str | None
     contract: Contract
     contract_sha256: str
 
@@ -63,7 +64,7 @@ def manifest_file(subject: Subject, platform: str) -> PlannedFile:
             "size": subject.size,
             "arithmetic": subject.arithmetic,
         },
-        "labels": {"file": LABELS, "count": subject.classes},
+        "labels": {"file": LABELS, "count": len(subject.labels)} if subject.labels else None,
         "licence": subject.contract.provenance.licence,
         "measured": subject.measured,
         "golden_engine": subject.engine,
@@ -73,9 +74,10 @@ def manifest_file(subject: Subject, platform: str) -> PlannedFile:
     return text_file(MANIFEST, json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def labels_file(subject: Subject) -> PlannedFile:
-    """One label a line, in the order of the scores."""
-    return text_file(LABELS, "".join(f"{label}\n" for label in subject.labels))
+def labels_files(subject: Subject) -> tuple[PlannedFile, ...]:
+    """One label a line, in the order of the scores; no file where there are no classes."""
+    text = "".join(f"{label}\n" for label in subject.labels)
+    return (text_file(LABELS, text),) if text else ()
 
 
 def read_manifest(content: bytes, where: str) -> Manifest:
@@ -99,8 +101,8 @@ def read_manifest(content: bytes, where: str) -> Manifest:
             data["namespace"],
             data["model"]["file"],
             data["model"]["sha256"],
-            data["labels"]["file"],
             data["contract_sha256"],
+            *([data["labels"]["file"]] if data["labels"] is not None else []),
         )
         size = data["model"]["size"]
         contract = json.dumps(data["contract"])
@@ -110,10 +112,21 @@ def read_manifest(content: bytes, where: str) -> Manifest:
         ) from error
     if not all(isinstance(text, str) for text in texts) or not isinstance(size, int):
         raise InputError("the manifest is damaged", where=where, hint="Package the model again")
-    platform, name, namespace, model, sha256, labels, digest = texts
+    platform, name, namespace, model, sha256, digest, *labels = texts
     known = Contract.from_json(contract, where=where)
-    if len(known.inputs) != 1 or len(known.outputs) != 1 or known.preprocessing is None:
+    if len(known.inputs) != 1 or known.preprocessing is None:
         raise InputError(
-            "the manifest's contract is not that of a classifier", where=where, hint="Package the model again"
+            "the manifest's contract is not that of a model for images",
+            where=where,
+            hint="Package the model again",
         )
-    return Manifest(platform, name, namespace, model, sha256, size, labels, known, digest)
+    try:
+        find_task(known.task, where).check(known, where)
+    except MobileDeployError as error:
+        raise InputError(
+            f"the manifest's contract is not that of a package: {error.what}",
+            where=where,
+            hint="Package the model again",
+        ) from error
+    found = labels[0] if labels else None
+    return Manifest(platform, name, namespace, model, sha256, size, found, known, digest)

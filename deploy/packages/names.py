@@ -7,7 +7,6 @@ from collections.abc import Set
 
 from mobiledeploy.errors import InputError
 
-DEFAULT_NAME = "Classifier"
 _CLASS = re.compile(r"[A-Z][A-Za-z0-9]{0,63}", re.ASCII)
 _PART = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 # Dotted names become Java packages, and folders.

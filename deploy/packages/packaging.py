@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mobiledeploy.deploy.packages.checking import check_package
 from mobiledeploy.deploy.packages.measured import find_measured
-from mobiledeploy.deploy.packages.names import DEFAULT_NAME, check_name, choose_namespace
+from mobiledeploy.deploy.packages.names import check_name
 from mobiledeploy.deploy.packages.plan import PackagePlan
 from mobiledeploy.deploy.packages.platforms import find_platform
 from mobiledeploy.deploy.packages.subject import Subject, make_subject
@@ -37,7 +37,7 @@ def package(
     platform: str,
     output: str | Path,
     *,
-    name: str = DEFAULT_NAME,
+    name: str | None = None,
     namespace: str | None = None,
     preprocessing: str | None = None,
     history: str | None = None,
@@ -46,10 +46,10 @@ def package(
     """Write a library that an app developer adds and calls with an image.
 
     Args:
-        file: a classifier, with its contract inside.
+        file: a model of one of ``tasks.TASKS``, with its contract inside.
         platform: one of ``platforms.names()``.
         output: folder; made if it is not there.
-        name: of the class that the app calls.
+        name: of the class that the app calls; None: that of the task, ``Classifier`` or ``Detector``.
         namespace: of the generated code; None: ``com.example.`` and the name.
         preprocessing: name of a preset, for a file that does not carry its own.
         history: where runs of the file are looked for.
@@ -63,11 +63,12 @@ def package(
         VerificationError: what was written does not pass its own check.
     """
     chosen = find_platform(platform)
-    check_name(name, chosen.reserved)
+    if name is not None:
+        check_name(name, chosen.reserved)
     subject = make_subject(
         Path(file),
         name=name,
-        namespace=choose_namespace(namespace, name),
+        namespace=namespace,
         targets=chosen.targets,
         platform=platform,
         preprocessing=preprocessing,

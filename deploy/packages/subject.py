@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -10,7 +9,10 @@ from typing import Any
 
 from mobiledeploy.contract import Contract, Preprocessing, Target, TensorSpec
 from mobiledeploy.deploy.packages.golden import GoldenVector, make_golden
+from mobiledeploy.deploy.packages.names import choose_namespace
 from mobiledeploy.deploy.packages.plan import PlannedFile
+from mobiledeploy.deploy.packages.tasks import find_task
+from mobiledeploy.deploy.packages.tasks.task import PackagedTask
 from mobiledeploy.device_tests.scoring import described
 from mobiledeploy.errors import InputError, UnsupportedError
 from mobiledeploy.preprocessing import check, image_size
@@ -21,11 +23,11 @@ from mobiledeploy.runtimes.formats import FORMATS, open_session, read_artifact
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A classifier that a package is made of.
+    """A model that a package is made of.
 
     Attributes:
         target: format of the model file.
-        contract: with tensors as the file has them, one input, one output, and a preprocessing.
+        contract: with tensors as the file has them, one input, and a preprocessing.
         rule: the contract's preprocessing.
         sha256: of the model file, as ``mobiledeploy inspect`` says it.
         size: bytes.
@@ -63,26 +65,41 @@ class Subject:
         return self.contract.inputs[0]
 
     @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """In the file's order."""
+        return self.contract.outputs
+
+    @property
     def output(self) -> TensorSpec:
-        """The scores."""
+        """The only one, or the first."""
         return self.contract.outputs[0]
 
     @property
+    def task(self) -> PackagedTask:
+        """What the model is for."""
+        return find_task(self.contract.task, self.name)
+
+    @property
     def classes(self) -> int:
-        """How many scores there are."""
-        return math.prod(self.output.shape[1:])
+        """How many there are, or of whatever the task counts."""
+        return self.task.count(self.contract)
+
+    @property
+    def amount(self) -> str:
+        """``classes`` in words."""
+        return self.task.amount(self.contract)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """One per class; where the file has none, the classes' numbers."""
-        return self.contract.labels or tuple(str(index) for index in range(self.classes))
+        """One per class; where the file has none, the classes' numbers; none of a task without classes."""
+        return self.task.labels(self.contract)
 
 
 def make_subject(
     file: Path,
     *,
-    name: str,
-    namespace: str,
+    name: str | None,
+    namespace: str | None,
     targets: tuple[Target, ...],
     platform: str,
     preprocessing: str | None = None,
@@ -91,8 +108,9 @@ def make_subject(
     """Read a model file, and run it on the golden images.
 
     Args:
-        file: a classifier in one of the platform's formats.
-        name, namespace: of the generated code, checked before.
+        file: a model in one of the platform's formats.
+        name: of the class, checked before; None: that of the task.
+        namespace: of the generated code; None: made of the name.
         targets: formats that the platform takes.
         platform: its name, for messages.
         preprocessing: name of a preset, for a file that does not carry its own.
@@ -114,6 +132,8 @@ def make_subject(
     rule = contract.preprocessing
     if rule is None:
         raise InputError("the file has no preprocessing", where=str(file))
+    name = name or find_task(contract.task, str(file)).class_name
+    namespace = choose_namespace(namespace, name)
     session = open_session(file, threads=1)
     return Subject(
         target=artifact.target,
@@ -125,7 +145,7 @@ def make_subject(
         model=_model(artifact),
         name=name,
         namespace=namespace,
-        golden=make_golden(session, rule, contract.inputs[0]),
+        golden=make_golden(session, contract),
         engine=session.engine,
         measured=measured(artifact.sha256),
     )
@@ -135,26 +155,22 @@ def _contract(artifact: Artifact, given: str | None) -> Contract:
     """The file's own contract with the tensors that it really has, or one made of a preset."""
     where, contents, own = str(artifact.path), artifact.contents, artifact.contract
     task = own.task if own else "image-classification"
-    if task != "image-classification":
+    kind = find_task(task, where)
+    if len(contents.inputs) != 1:
         raise UnsupportedError(
-            f"packages are for image classification, and this model's task is {task}",
+            f"the file has {len(contents.inputs)} inputs",
             where=where,
-            hint="Use the file itself; its contract says what goes in and comes out",
-        )
-    if len(contents.inputs) != 1 or len(contents.outputs) != 1:
-        raise UnsupportedError(
-            f"the file has {len(contents.inputs)} inputs and {len(contents.outputs)} outputs",
-            where=where,
-            hint="A package needs a classifier with one image in and one vector of scores out",
+            hint="A package needs a model with one image in",
         )
     (source,) = described(contents.inputs, own.inputs if own else ())
-    (result,) = described(contents.outputs, own.outputs if own else ())
+    results = tuple(described(contents.outputs, own.outputs if own else ()))
     rule = own.preprocessing if own and own.preprocessing else _preset(given, source, where)
     check(rule)
     labels = own.labels if own else contents.labels
-    contract = own or Contract((source,), (result,), task)
-    contract = replace(contract, inputs=(source,), outputs=(result,), preprocessing=rule, labels=labels)
-    _check_scores(contract, where)
+    contract = own or Contract((source,), results, task)
+    contract = replace(contract, inputs=(source,), outputs=results, preprocessing=rule, labels=labels)
+    _check_shapes(contract, where)
+    kind.check(contract, where)
     return contract
 
 
@@ -168,34 +184,16 @@ def _preset(given: str | None, source: TensorSpec, where: str) -> Preprocessing:
     return preset(given, *image_size(source))
 
 
-def _check_scores(contract: Contract, where: str) -> None:
-    source, result = contract.inputs[0], contract.outputs[0]
-    classes = math.prod(result.shape[1:])
-    if min(*source.shape, *result.shape) < 1 or source.shape[0] != 1 or classes != max(result.shape):
+def _check_shapes(contract: Contract, where: str) -> None:
+    source = contract.inputs[0]
+    sides = [side for spec in (source, *contract.outputs) for side in spec.shape]
+    if min(sides) < 1 or source.shape[0] != 1:
+        given = " and ".join(str(list(output.shape)) for output in contract.outputs)
         raise UnsupportedError(
-            f"the file takes {list(source.shape)} and gives {list(result.shape)}",
+            f"the file takes {list(source.shape)} and gives {given}",
             where=where,
-            hint="A package needs fixed shapes: one image in, one vector of scores out",
+            hint="A package needs fixed shapes, and one image at a time",
         )
-    if classes < 2:
-        raise UnsupportedError(
-            "the file gives a single score",
-            where=where,
-            hint="A package needs a score for each class, two or more",
-        )
-    if contract.labels and len(contract.labels) != classes:
-        raise InputError(
-            f"the file has {len(contract.labels)} labels for {classes} scores",
-            where=where,
-            hint="Convert it again with one label per class",
-        )
-    for number, label in enumerate(contract.labels):
-        if not label.isprintable():
-            raise InputError(
-                f"label {number} holds a line break or another control character ({label!r})",
-                where=where,
-                hint="Convert it again with labels of one line each",
-            )
 
 
 def _model(artifact: Artifact) -> tuple[PlannedFile, ...]:

@@ -33,6 +33,13 @@ class Templates:
         """The text of a template; a value that it names and does not get is an error."""
         return self._environment.get_template(template).render(**values)
 
+    def names(self, folder: str) -> list[str]:
+        """The templates that lie in a folder, sorted; parts of others, ``NAME.part.j2``, are none."""
+        found = self._environment.list_templates(
+            filter_func=lambda name: name.startswith(f"{folder}/") and not name.endswith(".part.j2")
+        )
+        return sorted(found)
+
     def file(self, template: str, path: str | PurePosixPath, **values: Any) -> PlannedFile:
         """A file of a package."""
         return text_file(path, self.render(template, **values))

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from mobiledeploy.contract import AnchorGrid, Anchors
-from mobiledeploy.detection import anchor_boxes, decode, decode_boxes, encode_boxes, suppress
+from mobiledeploy.contract import AnchorGrid, Anchors, Preprocessing
+from mobiledeploy.detection import anchor_boxes, decode, decode_boxes, encode_boxes, suppress, to_image
 from mobiledeploy.errors import InputError
+from mobiledeploy.preprocessing import prepare
 
 ANCHORS = Anchors((AnchorGrid(2, 3, ((0.5, 0.25), (0.2, 0.4))), AnchorGrid(1, 1, ((1.0, 1.0),))))
 COUNT = 13
@@ -73,3 +75,40 @@ def test_arrays_that_do_not_fit() -> None:
         decode(np.zeros((5, 4)), np.zeros((5, 2)), ANCHORS)
     with pytest.raises(InputError, match="5 rows of logits"):
         decode(np.zeros((COUNT, 4)), np.zeros((5, 2)), ANCHORS)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Preprocessing(96, 96, resize_to=110),
+        Preprocessing(96, 64, resize="stretch"),
+        Preprocessing(64, 128, resize_to=80),
+        # Larger than the resized image: black is around it.
+        Preprocessing(150, 140, resize_to=100),
+    ],
+)
+@pytest.mark.parametrize("size", [(300, 200), (200, 300), (160, 160), (95, 97)])
+def test_boxes_find_their_way_back_through_resize_and_crop(
+    rule: Preprocessing, size: tuple[int, int]
+) -> None:
+    """A bright rectangle is looked for in what the model sees, and found where it was drawn."""
+    drawn = zip((0.4, 0.35, 0.6, 0.7), size * 2, strict=True)
+    left, top, right, bottom = (round(share * side) for share, side in drawn)
+    image = Image.new("RGB", size)
+    image.paste((255, 255, 255), (left, top, right, bottom))
+    bright = prepare(image, rule)[:, :, 0] > 127
+    rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))
+    box = np.array([rows[0], columns[0], rows[-1] + 1, columns[-1] + 1], float)
+    shares = box / np.array([rule.height, rule.width] * 2)
+    found = to_image(shares[None], rule, size)[0]
+    np.testing.assert_allclose(found, [top, left, bottom, right], atol=max(size) / 64)
+
+
+def test_boxes_in_an_image_stay_in_it() -> None:
+    rule = Preprocessing(150, 140, resize_to=100)
+    whole = to_image(np.array([[0.0, 0, 1, 1]]), rule, (200, 100))
+    # The height is filled up with black, of the width the middle is seen.
+    np.testing.assert_allclose(whole, [[0, 30, 100, 170]])
+    assert to_image(np.empty((0, 4)), rule, (1, 1)).shape == (0, 4)
+    with pytest.raises(InputError, match="empty"):
+        to_image(whole, rule, (0, 5))

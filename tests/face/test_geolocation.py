@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mobiledeploy.errors import InputError
-from mobiledeploy.geolocation import Grid, decode_places, place_labels
+from mobiledeploy.geolocation import Grid, decode_places, parse_place, place_labels
 
 GRID = Grid()
 PLACES = tuple(GRID.places())
@@ -72,3 +72,10 @@ def test_scores_and_labels_that_do_not_fit() -> None:
         decode_places(np.zeros((1, 3)), ("1,2", "3,4"))
     with pytest.raises(InputError, match="'tench' is no place"):
         decode_places(np.ones((1, 1)), ("tench",))
+
+
+@pytest.mark.parametrize("label", ["Paris", "48.62", "91,0", "0,181", "nan,0", "1,inf", ""])
+def test_labels_that_are_no_places(label: str) -> None:
+    assert parse_place("-33.91,151.25") == (-33.91, 151.25)
+    with pytest.raises(InputError, match="is no place"):
+        parse_place(label)

@@ -203,11 +203,11 @@ def test_a_platform_is_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "toaster" / "__init__.py").write_text(
         "from mobiledeploy.deploy.packages.plan import make_plan, text_file\n"
         "from mobiledeploy.deploy.packages.platform import Platform\n"
-        "from mobiledeploy.deploy.packages.manifest import labels_file, manifest_file\n"
+        "from mobiledeploy.deploy.packages.manifest import labels_files, manifest_file\n"
         "class Toaster(Platform):\n"
         "    name, targets, reserved = 'toaster', ('tflite',), frozenset()\n"
         "    def plan(self, subject):\n"
-        "        files = (*subject.model, labels_file(subject), manifest_file(subject, self.name))\n"
+        "        files = (*subject.model, *labels_files(subject), manifest_file(subject, self.name))\n"
         "        return make_plan(self.name, subject.name, files)\n"
         "PLATFORM = Toaster()\n"
     )
@@ -238,8 +238,9 @@ def _with(artifact: Artifact, **changes: object) -> Artifact:
 @pytest.mark.parametrize(
     ("changes", "error", "match"),
     [
-        ({"task": "object-detection"}, UnsupportedError, "image classification"),
-        ({"task": "embedding"}, UnsupportedError, "image classification"),
+        ({"task": "image-segmentation"}, UnsupportedError, "no packages for the task image-segmentation"),
+        ({"task": "object-detection"}, UnsupportedError, "raw heads"),
+        ({"task": "geolocation"}, InputError, "is no place"),
         ({"preprocessing": None}, InputError, "--preprocessing"),
         ({"labels": ("a", "b")}, InputError, "2 labels for 4 scores"),
         ({"labels": ("a", "b", "c\nd", "e")}, InputError, "label 2 holds a line break"),

@@ -3,7 +3,7 @@ import CoreVideo
 import Foundation
 
 public enum MLComputeUnits: Int, Sendable { case cpuOnly, all }
-public enum MLMultiArrayDataType { case float32 }
+public enum MLMultiArrayDataType { case float32, double, int32 }
 
 public class MLModelConfiguration {
     public var computeUnits = MLComputeUnits.all
@@ -12,6 +12,8 @@ public class MLModelConfiguration {
 
 public class MLMultiArray {
     public var shape: [NSNumber] { [] }
+    public var strides: [NSNumber] { [] }
+    public var dataType: MLMultiArrayDataType { .float32 }
     public var count: Int { 0 }
     public var dataPointer: UnsafeMutableRawPointer { fatalError() }
     public init(shape: [NSNumber], dataType: MLMultiArrayDataType) throws {}

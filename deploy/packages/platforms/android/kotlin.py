@@ -18,6 +18,9 @@ _OPTIONS = ("-jvm-target", "1.8", "-nowarn")
 # Classes that the generated code defines or uses.
 RESERVED = frozenset(
     {
+        *("AnchorGrid", "Box", "Candidate", "Detection", "DetectionDecoding", "Detections", "HashMap"),
+        *("IllegalArgumentException", "Number", "Pair", "Place", "Places", "Region", "Tags", "Vectors"),
+        *("ArrayList", "File", "DecodingTest"),
         *("AndroidJUnit4", "Any", "Array", "Assert", "AssetManager", "Bitmap", "Boolean", "Buffer"),
         *(
             "ByteArray",

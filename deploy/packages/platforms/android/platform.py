@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from mobiledeploy.contract import Target
 from mobiledeploy.deploy.packages.golden import golden_files
-from mobiledeploy.deploy.packages.manifest import Manifest, labels_file, manifest_file
+from mobiledeploy.deploy.packages.manifest import Manifest, labels_files, manifest_file
 from mobiledeploy.deploy.packages.plan import PackagePlan, PlannedFile, make_plan, place
 from mobiledeploy.deploy.packages.platform import Platform
 from mobiledeploy.deploy.packages.platforms.android.aar import build_aar
@@ -62,11 +62,14 @@ class Android(Platform):
         yield templates.file("consumer-rules.pro.j2", "consumer-rules.pro", **known)
         yield templates.file("AndroidManifest.xml.j2", "src/main/AndroidManifest.xml", archive=False, **known)
         for name, template in SOURCES[subject.target].items():
-            yield kotlin("main", name or subject.name, template)
+            yield kotlin("main", name, template)
         yield kotlin("test", "PreprocessingTest", "PreprocessingTest.kt.j2")
-        yield kotlin("test", "Ppm", "Ppm.kt.j2")
-        yield kotlin("androidTest", f"{subject.name}Test", "ClassifierTest.kt.j2")
-        yield kotlin("androidTest", "Ppm", "Ppm.kt.j2")
-        assets = (*subject.model, labels_file(subject), manifest_file(subject, self.name))
+        for kind in ("main", "test", "androidTest"):
+            if kind != "main":
+                yield kotlin(kind, "Ppm", "Ppm.kt.j2")
+            for template in templates.names(f"tasks/{subject.task.name}/{kind}"):
+                name = PurePosixPath(template).name.removesuffix(".kt.j2").replace("Model", subject.name)
+                yield kotlin(kind, name, template)
+        assets = (*subject.model, *labels_files(subject), manifest_file(subject, self.name))
         yield from place(PurePosixPath("src/main/assets", known["assets"]), assets)
-        yield from place("src/golden", golden_files(subject.golden, subject.output, subject.engine))
+        yield from place("src/golden", golden_files(subject.golden, subject.outputs, subject.engine))

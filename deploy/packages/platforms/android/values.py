@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mobiledeploy.contract import Contract, Target
-from mobiledeploy.deploy.packages.golden import tolerance
 from mobiledeploy.deploy.packages.manifest import contract_digest
+from mobiledeploy.deploy.packages.shared_values import shared_contract_values, shared_values
 from mobiledeploy.deploy.packages.subject import Subject
 from mobiledeploy.errors import UnsupportedError
 from mobiledeploy.preprocessing import image_layout
@@ -20,13 +20,11 @@ MIN_SDK, COMPILE_SDK = 24, 35
 # Engines whose native libraries are aligned for pages of 16 KB, from these versions on.
 LITERT, ONNX_RUNTIME = "1.4.2", "1.27.0"
 _COMMON = {
-    "": "Classifier.kt.j2",
-    "Category": "Category.kt.j2",
     "ModelContract": "ModelContract.kt.j2",
     "Resampling": "Resampling.kt.j2",
     "Tensors": "Tensors.kt.j2",
 }
-# Name of a source file, empty for that of the class, to its template.
+# Name of a source file to its template; those of a task lie in its folder.
 SOURCES: Mapping[Target, Mapping[str, str]] = {
     "tflite": {**_COMMON, "Engine": "EngineLiteRt.kt.j2"},
     "onnx": {**_COMMON, "Engine": "EngineOnnx.kt.j2"},
@@ -80,7 +78,7 @@ def contract_values(contract: Contract, *, namespace: str, model: str, assets: s
     """For ``ModelContract.kt``, which holds all that the generated code knows of a contract.
 
     Args:
-        contract: with a preprocessing, one input and one output.
+        contract: that fits its task.
         namespace: of the code.
         model: file name of the model.
         assets: see ``asset_folder``.
@@ -88,27 +86,29 @@ def contract_values(contract: Contract, *, namespace: str, model: str, assets: s
     Raises:
         UnsupportedError: the file takes or gives numbers that the generated code has no way to write.
     """
-    source, result, rule = contract.inputs[0], contract.outputs[0], contract.preprocessing
-    if source.dtype not in _INPUT_KINDS or result.dtype not in _OUTPUT_KINDS or rule is None:
+    source, rule = contract.inputs[0], contract.preprocessing
+    taken = [output.dtype for output in contract.outputs]
+    if source.dtype not in _INPUT_KINDS or not set(taken) <= _OUTPUT_KINDS.keys() or rule is None:
         raise UnsupportedError(
-            f"the Android package cannot give {source.dtype} and take {result.dtype}",
+            f"the Android package cannot give {source.dtype} and take {' and '.join(sorted(set(taken)))}",
             hint="Convert the model with float32, uint8 or int8 at its borders",
         )
     pixels = source.dtype == "uint8" and rule == rule.raw_pixels()
+    shared = shared_contract_values(contract)
     return {
+        **shared,
         "namespace": namespace,
         "contract": contract,
         "rule": rule,
         "input": source,
-        "output": result,
         "model": model,
         "assets": assets,
-        "classes": math.prod(result.shape[1:]),
+        "count_name": "CLASSES" if shared["labelled"] else "SIZE",
+        "counts": {output.name: math.prod(output.shape) for output in contract.outputs},
         "input_kind": "PIXELS" if pixels else _INPUT_KINDS[source.dtype],
-        "output_kind": _OUTPUT_KINDS[result.dtype],
-        "output_bytes": math.prod(result.shape) * _BYTES[result.dtype],
+        "output_kinds": [_OUTPUT_KINDS[dtype] for dtype in taken],
+        "output_bytes": [math.prod(output.shape) * _BYTES[output.dtype] for output in contract.outputs],
         "planes": image_layout(source) == "NCHW",
-        "softmax": result.content == "logits",
     }
 
 
@@ -116,6 +116,7 @@ def values(subject: Subject) -> dict[str, Any]:
     """For all templates; see ``contract_values``."""
     module = subject.name.lower()
     return {
+        **shared_values(subject),
         **contract_values(
             subject.contract,
             namespace=subject.namespace,
@@ -123,14 +124,11 @@ def values(subject: Subject) -> dict[str, Any]:
             assets=asset_folder(subject.name, subject.sha256, contract_digest(subject.contract)),
         ),
         **_ENGINES[subject.target],
-        "subject": subject,
         "module": module,
         "aar": f"{module}.aar",
         "suffix": subject.target,
         "onnx_type": _ONNX_TYPES[subject.input.dtype],
         "vectors": range(len(subject.golden)),
-        "tolerance": tolerance(subject.golden, subject.output),
-        "most": min(5, subject.classes),
         "min_sdk": MIN_SDK,
         "compile_sdk": COMPILE_SDK,
     }

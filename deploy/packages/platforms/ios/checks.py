@@ -44,7 +44,7 @@ def check_ios(tree: Tree, folder: str, manifest: Manifest) -> Iterator[str]:
 def _needs(tree: Tree, folder: str, manifest: Manifest) -> CoreMLNeeds:
     inside = join(folder, manifest.model) + "/"
     files = {name.removeprefix(inside): tree.read(name) for name in tree.names() if name.startswith(inside)}
-    return read_needs(files, manifest.contract.outputs[0].name)
+    return read_needs(files, (output.name for output in manifest.contract.outputs))
 
 
 def _declared(tree: Tree, manifest: Manifest, ios: str) -> Iterator[str]:
@@ -58,7 +58,7 @@ def _declared(tree: Tree, manifest: Manifest, ios: str) -> Iterator[str]:
     for resource in _RESOURCE.findall(text):
         if not any(f"{name}/".startswith(f"{target}/{resource}/") for name in names for target in targets):
             yield f"{PACKAGE} names the resource {resource}, which is not there"
-    for needed in (manifest.model, manifest.labels):
+    for needed in filter(None, (manifest.model, manifest.labels)):
         if f'("Resources/{needed}")' not in text:
             yield f"{PACKAGE} does not name Resources/{needed} as a resource"
     found = _IOS.search(text)

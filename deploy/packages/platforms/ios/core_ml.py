@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -38,12 +38,12 @@ class CoreMLNeeds:
     image_input: bool
 
 
-def read_needs(files: Mapping[str, bytes], output: str) -> CoreMLNeeds:
+def read_needs(files: Mapping[str, bytes], outputs: Iterable[str]) -> CoreMLNeeds:
     """Read a model's files.
 
     Args:
         files: path below the ``.mlpackage`` to content.
-        output: name of the array with the scores.
+        outputs: names of the arrays that the code reads.
 
     Raises:
         InputError: damaged.
@@ -56,11 +56,12 @@ def read_needs(files: Mapping[str, bytes], output: str) -> CoreMLNeeds:
             path.write_bytes(content)
         loaded = load(Path(folder))
     arrays = {item.name for item in loaded.outputs if item.kind == "array"}
-    if output not in arrays:
-        raise UnsupportedError(
-            f"the model returns {output} as a dictionary of labels only",
-            hint="Convert it with mobiledeploy convert --target coreml, which adds an array",
-        )
+    for output in outputs:
+        if output not in arrays:
+            raise UnsupportedError(
+                f"the model returns {output} as a dictionary of labels only",
+                hint="Convert it with mobiledeploy convert --target coreml, which adds an array",
+            )
     version = max(loaded.version, min(_SYSTEMS))
     if version not in _SYSTEMS:
         raise UnsupportedError(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mobiledeploy.contract import Target
 from mobiledeploy.deploy.packages.golden import golden_files
-from mobiledeploy.deploy.packages.manifest import Manifest, labels_file, manifest_file
+from mobiledeploy.deploy.packages.manifest import Manifest, labels_files, manifest_file
 from mobiledeploy.deploy.packages.plan import PackagePlan, PlannedFile, make_plan, place
 from mobiledeploy.deploy.packages.platform import Platform
 from mobiledeploy.deploy.packages.platforms.ios.checks import PACKAGE, check_ios
@@ -17,8 +17,8 @@ from mobiledeploy.deploy.packages.subject import Subject
 from mobiledeploy.deploy.packages.templating import Templates
 from mobiledeploy.deploy.packages.trees import Tree
 
-_SOURCES = ("Classifier", "CGImagePixels", "ModelContract", "Preprocessing", "Scores")
-_TESTS = ("ClassifierTests", "Golden", "PreprocessingTests")
+_SOURCES = ("CGImagePixels", "ModelContract", "Preprocessing", "Scores")
+_TESTS = ("Golden", "PreprocessingTests")
 _ENGINES = {"coreml": "EngineCoreML", "onnx": "EngineOnnx"}
 
 
@@ -57,6 +57,10 @@ class Ios(Platform):
             yield swift(sources, name, name)
         for name in _TESTS:
             yield swift(tests, name, name)
-        assets = (*subject.model, labels_file(subject), manifest_file(subject, self.name))
+        for kind, folder in (("sources", sources), ("tests", tests)):
+            for template in templates.names(f"tasks/{subject.task.name}/{kind}"):
+                path = template.removesuffix(".swift.j2")
+                yield swift(folder, path.rpartition("/")[2], path)
+        assets = (*subject.model, *labels_files(subject), manifest_file(subject, self.name))
         yield from place(f"{sources}/Resources", assets)
-        yield from place(f"{tests}/Golden", golden_files(subject.golden, subject.output, subject.engine))
+        yield from place(f"{tests}/Golden", golden_files(subject.golden, subject.outputs, subject.engine))

@@ -7,6 +7,17 @@ from collections.abc import Iterable
 # Types that the generated code has or uses: a class of the same name would be found in their place.
 RESERVED = frozenset(
     {
+        *(
+            "Anchor",
+            "AnchorGrid",
+            "Candidate",
+            "DecodingTests",
+            "Detection",
+            "DetectionDecoding",
+            "Detections",
+        ),
+        *("Found", "Hasher", "NoPlace", "ORTRunOptions", "Place", "Places", "Region", "Sides", "Tags"),
+        *("Vectors",),
         *("Any", "Array", "BinaryInteger", "Bool", "Bundle", "CFData", "CGBitmapInfo", "CGColorSpace"),
         *(
             "CGContext",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mobiledeploy.contract import Contract, Target
-from mobiledeploy.deploy.packages.golden import tolerance
 from mobiledeploy.deploy.packages.manifest import contract_digest
 from mobiledeploy.deploy.packages.platforms.ios.core_ml import OLDEST, CoreMLNeeds, read_needs
 from mobiledeploy.deploy.packages.platforms.ios.swift import number, numbers, string
+from mobiledeploy.deploy.packages.shared_values import shared_contract_values, shared_values
 from mobiledeploy.deploy.packages.subject import Subject
 from mobiledeploy.errors import UnsupportedError
 from mobiledeploy.preprocessing import image_layout
@@ -62,7 +63,7 @@ def contract_values(
     """For ``ModelContract.swift`` and ``Package.swift``, which hold all that the code knows of a contract.
 
     Args:
-        contract: with a preprocessing, one input and one output.
+        contract: that fits its task.
         target: of the model file.
         sha256: of the model file.
         needs: of a Core ML model; None of another.
@@ -70,17 +71,20 @@ def contract_values(
     Raises:
         UnsupportedError: the file takes or gives numbers that the generated code has no way to write.
     """
-    source, result, rule = contract.inputs[0], contract.outputs[0], contract.preprocessing
+    source, rule = contract.inputs[0], contract.preprocessing
     pixels = source.dtype == "uint8" and rule is not None and rule == rule.raw_pixels()
     given = _ELEMENTS if target == "onnx" else {"float32": "float", **({"uint8": ""} if pixels else {})}
     taken = _TYPES if target == "onnx" else {"float32": "Float"}
-    if rule is None or source.dtype not in given or result.dtype not in taken:
+    dtypes = [output.dtype for output in contract.outputs]
+    if rule is None or source.dtype not in given or not set(dtypes) <= taken.keys():
         raise UnsupportedError(
-            f"the iOS package cannot give {source.dtype} and take {result.dtype}",
+            f"the iOS package cannot give {source.dtype} and take {' and '.join(sorted(set(dtypes)))}",
             hint="Convert the model with float32 or uint8 at its input, and float32 at its output",
         )
+    shared = shared_contract_values(contract)
     ios, macos = (needs.ios, needs.macos) if needs else OLDEST
     return {
+        **shared,
         "rule": rule,
         "mean": numbers(rule.mean),
         "std": numbers(rule.std),
@@ -88,18 +92,19 @@ def contract_values(
         "contract_sha256": contract_digest(contract),
         "input_name": string(source.name),
         "input_shape": source.shape,
-        "output_name": string(result.name),
-        "classes": max(result.shape),
+        "output_names": [string(output.name) for output in contract.outputs],
+        "count_name": "classes" if shared["labelled"] else "size",
+        "counts": [math.prod(output.shape) for output in contract.outputs],
+        "anchors": contract.anchors,
         "planes": image_layout(source) == "NCHW",
-        "softmax": result.content == "logits",
-        "scale": number(1.0 if result.scale is None else result.scale),
-        "zero_point": result.zero_point or 0,
+        "scales": [number(1.0 if output.scale is None else output.scale) for output in contract.outputs],
+        "zero_points": [output.zero_point or 0 for output in contract.outputs],
         "pixels": pixels,
         "image_input": bool(needs and needs.image_input),
         "input_element": _ELEMENTS[source.dtype],
         "input_scale": number(1.0 if source.scale is None else source.scale),
         "input_zero_point": source.zero_point or 0,
-        "output_type": taken[result.dtype],
+        "output_types": [taken[dtype] for dtype in dtypes],
         "ios": ios,
         "macos": macos,
         "onnx_runtime": ONNX_RUNTIME,
@@ -112,16 +117,21 @@ def values(subject: Subject) -> dict[str, Any]:
     Raises:
         UnsupportedError: see ``contract_values``, ``model_files`` and ``read_needs``.
     """
-    needs = read_needs(model_files(subject), subject.output.name) if subject.target == "coreml" else None
+    names = (output.name for output in subject.outputs)
+    needs = read_needs(model_files(subject), names) if subject.target == "coreml" else None
     known = contract_values(subject.contract, subject.target, subject.sha256, needs)
+    shared = shared_values(subject)
+    decoded = [vector.decoded for vector in subject.golden if vector.decoded is not None]
     golden = "float" if subject.input.dtype == "float32" else "bytes" if known["pixels"] else "codes"
     return {
+        **shared,
         **known,
         **_ENGINES[subject.target],
-        "subject": subject,
         "module": module_name(subject.name),
         "vectors": len(subject.golden),
         "golden_input": golden,
-        "tolerance": number(tolerance(subject.golden, subject.output)),
-        "most": min(5, known["classes"]),
+        "tolerance_of": numbers(shared["tolerance_of"]),
+        "thresholds": [number(each.threshold) for each in decoded],
+        # Thresholds out of 0 to 1, vectors that cannot be compared.
+        "refuses": subject.task.name in ("multi-label-classification", "embedding", "object-detection"),
     }

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from mobiledeploy.deploy.packages.manifest import Manifest
 from mobiledeploy.deploy.packages.platforms.linux.values import (
+    DECODING,
     TEMPLATES,
     contract_values,
     module_name,
@@ -19,6 +20,7 @@ from mobiledeploy.deploy.packages.platforms.linux.wheel import digest_of, read_r
 from mobiledeploy.deploy.packages.templating import Templates
 from mobiledeploy.deploy.packages.trees import Tree, ZipTree
 
+# Of a classifier; of other tasks the Python module that decodes outputs.
 HEADER = "c/contract.h"
 
 
@@ -27,25 +29,30 @@ def check_linux(tree: Tree, folder: str, manifest: Manifest) -> Iterator[str]:
     module = module_name(manifest.name)
     version = version_of(manifest.sha256, manifest.contract_sha256)
     if folder == f"python/{module}":
-        yield from _header(tree, manifest)
+        yield from _generated(tree, folder, manifest)
         yield from _wheel_beside(tree, wheel_name(module, version), folder)
     else:
         site = folder.removesuffix(PurePosixPath(folder).name)
         yield from _distribution(tree, site, module, version, manifest)
 
 
-def _header(tree: Tree, manifest: Manifest) -> Iterator[str]:
+def _generated(tree: Tree, folder: str, manifest: Manifest) -> Iterator[str]:
     """The one generated file that holds the contract, as it would be generated anew."""
+    task = manifest.contract.task
+    name, template = HEADER, f"{HEADER}.j2"
+    if task != "image-classification":
+        module = DECODING[task][0]
+        name, template = f"{folder}/{module}.py", f"python/tasks/{task}/{module}.py.j2"
     try:
-        found = tree.read(HEADER).decode(errors="replace").split()
+        found = tree.read(name).decode(errors="replace")
     except KeyError:
-        yield f"{HEADER} is not there"
+        yield f"{name} is not there"
         return
-    wanted = Templates(TEMPLATES).render(
-        "c/contract.h.j2", **contract_values(manifest.contract, manifest.sha256)
-    )
-    if found != wanted.split():
-        yield f"{HEADER} is not what the contract says"
+    wanted = Templates(TEMPLATES).render(template, **contract_values(manifest.contract, manifest.sha256))
+    # The layout of C says nothing, that of Python does.
+    same = found == wanted if name.endswith(".py") else found.split() == wanted.split()
+    if not same:
+        yield f"{name} is not what the contract says"
 
 
 def _wheel_beside(tree: Tree, name: str, folder: str) -> Iterator[str]:

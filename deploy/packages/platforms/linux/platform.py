@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mobiledeploy.contract import Target
 from mobiledeploy.deploy.packages.golden import golden_files
-from mobiledeploy.deploy.packages.manifest import Manifest, labels_file, manifest_file
+from mobiledeploy.deploy.packages.manifest import Manifest, labels_files, manifest_file
 from mobiledeploy.deploy.packages.plan import PackagePlan, PlannedFile, make_plan, place, text_file
 from mobiledeploy.deploy.packages.platform import Platform
 from mobiledeploy.deploy.packages.platforms.linux.checks import check_linux
@@ -24,12 +24,12 @@ from mobiledeploy.deploy.packages.subject import Subject
 from mobiledeploy.deploy.packages.templating import Templates
 from mobiledeploy.deploy.packages.trees import Tree
 
-_PYTHON = ("__init__", "__main__", "check", "classifier", "contract", "preprocessing", "scores")
+_PYTHON = ("__init__", "contract", "preprocessing")
 _C = ("Makefile", "classify.c", "contract.h", "failure.c")
 
 
 class Linux(Platform):
-    """Python over LiteRT or ONNX Runtime, and the native runner's sources with an example."""
+    """Python over LiteRT or ONNX Runtime; of classifiers the native runner's sources with an example."""
 
     name = "linux"
     targets: tuple[Target, ...] = ("tflite", "onnx")
@@ -52,7 +52,7 @@ class Linux(Platform):
         metadata = metadata_text(
             module,
             version,
-            f"Says what is on an image: {subject.classes} classes",
+            f"{known['does']}: {subject.amount}",
             PYTHON,
             requirements(subject.target),
             (folder / "README.md").read_text(encoding="utf-8"),
@@ -74,12 +74,16 @@ class Linux(Platform):
         yield card
         for name in _PYTHON:
             yield templates.file(f"python/{name}.py.j2", f"{package}/{name}.py", **known)
+        for name in templates.names(f"python/tasks/{subject.task.name}"):
+            path = f"{package}/{PurePosixPath(name).stem}"
+            yield templates.file(name, path, **known)
         yield templates.file(f"python/engine_{known['engine']}.py.j2", f"{package}/engine.py", **known)
         yield text_file(f"{package}/py.typed", "")
         # A wheel goes alone to many boards: what the model is goes with it.
-        assets = (card, *subject.model, labels_file(subject), manifest_file(subject, self.name))
+        assets = (card, *subject.model, *labels_files(subject), manifest_file(subject, self.name))
         yield from place(package, assets)
-        yield from place(f"{package}/golden", golden_files(subject.golden, subject.output, subject.engine))
-        for name in _C:
-            yield templates.file(f"c/{name}.j2", f"c/{name}", **known)
-        yield from place("c/runner", runner_files(subject.target))
+        yield from place(f"{package}/golden", golden_files(subject.golden, subject.outputs, subject.engine))
+        if known["c"]:
+            for name in _C:
+                yield templates.file(f"c/{name}.j2", f"c/{name}", **known)
+            yield from place("c/runner", runner_files(subject.target))

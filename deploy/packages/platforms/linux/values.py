@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mobiledeploy.contract import Contract, Target
-from mobiledeploy.deploy.packages.golden import tolerance
+from mobiledeploy.contract import Contract, Target, Task
 from mobiledeploy.deploy.packages.manifest import contract_digest
+from mobiledeploy.deploy.packages.shared_values import shared_contract_values, shared_values
 from mobiledeploy.deploy.packages.subject import Subject
 from mobiledeploy.errors import InputError, UnsupportedError
 from mobiledeploy.preprocessing import image_layout
@@ -21,7 +21,18 @@ from mobiledeploy.preprocessing import image_layout
 TEMPLATES = Path(__file__).parent / "templates"
 # Classes that the generated code has or uses itself.
 RESERVED = frozenset(
-    {"Category", "Engine", "Image", "Interpreter", "NamedTuple", "Path", "TracebackType"}
+    {
+        "Box",
+        "Category",
+        "Detection",
+        "Engine",
+        "Image",
+        "Interpreter",
+        "NamedTuple",
+        "Path",
+        "Place",
+        "TracebackType",
+    }
     | {name for name in dir(builtins) if name[0].isupper()}
 )
 # Modules that would be found in place of the package, or lost behind it.
@@ -59,6 +70,16 @@ _INPUTS = frozenset({"float16", "float32", "uint8", "int8"})
 _OUTPUTS = frozenset({"float32", "uint8", "int8", "int16"})
 
 
+# Task -> the module that decodes its outputs, and the types of answers in it.
+DECODING: Mapping[Task, tuple[str, list[str]]] = {
+    "image-classification": ("scores", ["Category"]),
+    "multi-label-classification": ("tags", ["Category"]),
+    "geolocation": ("places", ["Place"]),
+    "embedding": ("embeddings", []),
+    "object-detection": ("detections", ["Box", "Detection"]),
+}
+
+
 def module_name(name: str) -> str:
     """``FlowerClassifier`` -> ``flower_classifier``.
 
@@ -88,26 +109,26 @@ def requirements(target: Target) -> tuple[str, ...]:
 
 
 def contract_values(contract: Contract, sha256: str) -> dict[str, Any]:
-    """For ``contract.h``, which holds all that the generated C knows of a contract.
+    """For the files that decode outputs, which hold all that the generated code knows of a contract.
 
     Args:
-        contract: with one output.
+        contract: that fits its task.
         sha256: of the model file.
 
     Raises:
         UnsupportedError: the file takes or gives numbers that the generated code has no way to write.
     """
     source, result = contract.inputs[0], contract.outputs[0]
-    if source.dtype not in _INPUTS or result.dtype not in _OUTPUTS:
+    taken = {output.dtype for output in contract.outputs}
+    if source.dtype not in _INPUTS or not taken <= _OUTPUTS:
         raise UnsupportedError(
-            f"the Linux package cannot give {source.dtype} and take {result.dtype}",
+            f"the Linux package cannot give {source.dtype} and take {' and '.join(sorted(taken))}",
             hint="Convert the model with float32, uint8 or int8 at its borders",
         )
     return {
         "sha256": sha256,
         "contract_sha256": contract_digest(contract),
-        "classes": max(result.shape),
-        "softmax": result.content == "logits",
+        **shared_contract_values(contract),
         "scale": float(1.0 if result.scale is None else result.scale),
         "zero_point": result.zero_point or 0,
     }
@@ -122,15 +143,17 @@ def values(subject: Subject) -> dict[str, Any]:
     """
     module = module_name(subject.name)
     known = contract_values(subject.contract, subject.sha256)
+    decoding, types = DECODING[subject.task.name]
     return {
+        **shared_values(subject),
         **known,
         **_ENGINES[subject.target],
-        "subject": subject,
         "module": module,
         "version": version_of(subject.sha256, known["contract_sha256"]),
         "python": PYTHON,
         "planes": image_layout(subject.input) == "NCHW",
         "pixels": subject.input.dtype == "uint8" and subject.rule == subject.rule.raw_pixels(),
-        "most": min(5, subject.classes),
-        "tolerance": tolerance(subject.golden, subject.output),
+        "decoding": decoding,
+        "types": types,
+        "c": subject.task.name == "image-classification",
     }

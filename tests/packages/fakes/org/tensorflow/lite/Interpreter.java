@@ -6,6 +6,9 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.MappedByteBuffer;
 import java.nio.file.Files;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.Map;
 
 /** Knows the answers to the golden inputs alone, and takes and writes buffers as LiteRT does. */
 public final class Interpreter implements AutoCloseable {
@@ -30,14 +33,26 @@ public final class Interpreter implements AutoCloseable {
     }
 
     public void run(Object given, Object result) {
-        ByteBuffer input = ((ByteBuffer) given).duplicate();
+        answer((ByteBuffer) given, Collections.singletonMap("output", result));
+    }
+
+    public void runForMultipleInputsOutputs(Object[] given, Map<Integer, Object> results) {
+        Map<String, Object> named = new HashMap<>();
+        results.forEach((place, result) -> named.put("output" + place, result));
+        answer((ByteBuffer) given[0], named);
+    }
+
+    private static void answer(ByteBuffer given, Map<String, Object> results) {
+        ByteBuffer input = given.duplicate();
         File golden = new File(System.getProperty("golden"));
         try {
             for (int number = 0; new File(golden, number + ".input").exists(); number++) {
                 ByteBuffer known = ByteBuffer.wrap(read(golden, number + ".input"));
                 if (known.equals(input)) {
                     // The position of the result moves to its end.
-                    ((ByteBuffer) result).put(read(golden, number + ".output"));
+                    for (Map.Entry<String, Object> result : results.entrySet()) {
+                        ((ByteBuffer) result.getValue()).put(read(golden, number + "." + result.getKey()));
+                    }
                     return;
                 }
             }

@@ -1,6 +1,7 @@
 package org.tensorflow.lite;
 
 import java.nio.ByteBuffer;
+import java.util.Map;
 
 public final class Interpreter implements InterpreterApi {
     public static class Options extends InterpreterApi.Options {
@@ -19,6 +20,11 @@ public final class Interpreter implements InterpreterApi {
 
     @Override
     public void run(Object input, Object output) {
+        throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public void runForMultipleInputsOutputs(Object[] inputs, Map<Integer, Object> outputs) {
         throw new UnsupportedOperationException();
     }
 
