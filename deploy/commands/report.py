@@ -25,6 +25,8 @@ from mobiledeploy.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.console import RenderableType
+
     from mobiledeploy.deploy.report.layout import Report
 
 EXAMPLE = "mobiledeploy report --label nightly -o report.html"
@@ -192,7 +194,7 @@ def _serve(make: Callable[[], Report], port: int, as_json: bool) -> Outcome:
     return Outcome({"served": address}, lambda: Lines([]), as_json)
 
 
-def _notes(made: Report, output: Path | None, drawn: dict[str, Path]) -> object:
+def _notes(made: Report, output: Path | None, drawn: dict[str, Path]) -> RenderableType:
     from mobiledeploy.deploy.commands.tables import pairs, size
 
     facts = dict(made.facts)

@@ -13,8 +13,8 @@ from mobiledeploy.errors import InputError
 
 # Words of a file's name that say in what it computes.
 _PRECISIONS = re.compile(
-    r"(?:^|[-_. ])(?:f(?:p|loat)?(?:16|32)|float|u?int8|i8|int16x8|w8a8|quant(?:ized)?|qdq|ptq|dynamic|weights)"
-    r"(?=$|[-_. ])",
+    r"(?:^|[-_. ])(?:f(?:p|loat)?(?:16|32)|float|u?int8|i8|int16x8|w8a8|quant(?:ized)?|qdq|ptq|"
+    r"dynamic|weights)(?=$|[-_. ])",
     re.IGNORECASE,
 )
 

@@ -63,8 +63,8 @@ def _handler(make: Callable[[], str]) -> type[BaseHTTPRequestHandler]:
 
         def _meant(self) -> bool:
             """A page of a stranger may have a name that leads here (DNS rebinding)."""
-            port = self.server.server_address[1]
-            return self.headers.get("Host") in (f"{LOOPBACK}:{port}", f"localhost:{port}")
+            host, _, port = (self.headers.get("Host") or "").partition(":")
+            return host in (LOOPBACK, "localhost") and port == str(self.connection.getsockname()[1])
 
         def _page(self) -> tuple[HTTPStatus, str]:
             with lock:

@@ -49,6 +49,12 @@ class Subject:
     arithmetic: str
 
     @property
+    def words(self) -> str:
+        """What stands above its row in a plot of its device."""
+        short = self.label.removesuffix(f" ({EMULATED_CLOCK})").replace(f", {self.run.row.device}", "", 1)
+        return f"{self.mark}  {short}"
+
+    @property
     def timed(self) -> bool:
         """Whether its latency was measured."""
         return self.run.accuracy is None

@@ -78,5 +78,5 @@ def _accuracies(story: Story) -> Iterator[Trend]:
             ends = (100 * end for end in (top1.share, top1.interval.low, top1.interval.high))
             key = (row.model_name, row.engine, row.device or "this host", f"images {run.images}")
             found.setdefault(key, []).append(Step(run, *ends))
-    for key in sorted(found):
-        yield Trend(", ".join(key), "%", tuple(found[key]))
+    for names in sorted(found):
+        yield Trend(", ".join(names), "%", tuple(found[names]))

@@ -20,9 +20,10 @@ _ROW = 52
 def theme(dark: bool) -> Spec:
     """Vega-Lite's ``config`` for one of the two backgrounds."""
     text, soft, grid = ("#e6e6e6", "#b4b4b4", "#3c4043") if dark else ("#222222", "#555555", "#dddddd")
+    back = "#1b1d20" if dark else "#ffffff"
     colours = [*(_DARK if dark else _COLOURS), soft]
     return {
-        "background": "#1b1d20" if dark else "#ffffff",
+        "background": back,
         "font": _FONT,
         "view": {"stroke": None},
         "axis": {
@@ -49,7 +50,11 @@ def theme(dark: bool) -> Spec:
         "rule": {"color": soft},
         "line": {"color": soft},
         "range": {"category": colours},
-        "style": {"soft": {"color": soft, "stroke": soft}, "strong": {"color": text, "stroke": text}},
+        "style": {
+            "soft": {"color": soft, "stroke": soft},
+            "strong": {"color": text, "stroke": text},
+            "halo": {"stroke": back, "strokeWidth": 5, "strokeJoin": "round"},
+        },
     }
 
 
@@ -91,12 +96,12 @@ def row() -> Spec:
     return {"field": "row", "type": "ordinal", "axis": None, "scale": {"paddingInner": 0}}
 
 
-def row_words(y: Spec) -> Spec:
-    """The words of each row: ``words`` of the data where ``first`` is true."""
+def row_words(y: Spec) -> list[Spec]:
+    """The words of each row, cut to its width: ``words`` of the data where ``first`` is true."""
     encoding = {"y": y, "x": {"value": 0}, "text": {"field": "words"}}
-    return layer(
-        "text", encoding, only="datum.first", align="left", baseline="middle", yOffset=-17, limit=620
-    )
+    place = {"align": "left", "baseline": "middle", "yOffset": -17, "limit": {"expr": "width"}}
+    halo = layer("text", encoding, only="datum.first", **place, style="halo")
+    return [halo, layer("text", encoding, only="datum.first", **place)]
 
 
 def tooltip(**fields: str) -> list[Spec]:

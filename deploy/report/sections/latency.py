@@ -91,7 +91,7 @@ def _draw(drawn: Sequence[tuple[Subject, Spread]]) -> Spec:
                 style="strong",
             ),
             sample,
-            row_words(y),
+            *row_words(y),
         ],
         **rows(len(drawn)),
     )
@@ -104,7 +104,7 @@ def _values(drawn: Sequence[tuple[Subject, Spread]]) -> Iterator[dict[str, Any]]
         yield {
             "row": index,
             "first": True,
-            "words": f"{subject.mark}  {subject.label}",
+            "words": subject.words,
             "label": subject.label,
             "x": median,
             "low": low,

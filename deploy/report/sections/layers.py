@@ -89,7 +89,7 @@ def _draw(found: DiagnosisFile) -> Spec:
                 point={"size": 18, "filled": True, "style": "strong"},
             ),
         ],
-        height={"step": 17},
+        height=17 * len(values),
     )
     whole["data"]["name"] = "layers"
     return whole

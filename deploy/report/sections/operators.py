@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,7 +24,7 @@ _LEAD = (
 _MISSING = "No profile: mobiledeploy benchmark FILE --device REF --profile takes one."
 _HEADS = (
     Column("mark"),
-    Column("file and setting"),
+    Column("file"),
     Column("operator"),
     Column("kind"),
     Column("ms", number=True),
@@ -58,26 +58,31 @@ def tell(story: Story) -> Section:
 
 
 def _draw(profiles: Sequence[tuple[Subject, Seen]]) -> Spec:
-    times: Counter[str] = Counter()
+    times: defaultdict[str, float] = defaultdict(float)
     for _, run in profiles:
         for op in run.ops:
             times[one_line(op.kind)] += _mean(op)
-    named = [kind for kind, _ in times.most_common(_KINDS)]
+    named = sorted(times, key=lambda kind: -times[kind])[:_KINDS]
     order = [*named, _REST] if len(times) > len(named) else named
     y, x = row(), {"field": "ms", "type": "quantitative", "title": "ms", "stack": "zero"}
-    colour = {"field": "kind", "type": "nominal", "scale": {"domain": order}, "legend": {"columns": 2}}
+    colour = {
+        "field": "kind",
+        "type": "nominal",
+        "scale": {"domain": order},
+        "legend": {"columns": {"expr": "width < 420 ? 1 : 2"}},
+    }
     about = tooltip(label="file", kind="kind", ms="ms", operators="operators")
     bars = {"x": x, "y": y, "color": colour, "order": {"field": "place"}, "tooltip": about}
     return spec(
         _values(profiles, order),
-        [layer("bar", bars, height=16, yOffset=4), row_words(y)],
+        [layer("bar", bars, height=16, yOffset=4), *row_words(y)],
         **rows(len(profiles)),
     )
 
 
 def _values(profiles: Sequence[tuple[Subject, Seen]], order: Sequence[str]) -> Iterator[dict[str, Any]]:
     for index, (subject, run) in enumerate(profiles):
-        times: Counter[str] = Counter()
+        times: defaultdict[str, float] = defaultdict(float)
         counts: Counter[str] = Counter()
         for op in run.ops:
             kind = one_line(op.kind)
@@ -89,7 +94,7 @@ def _values(profiles: Sequence[tuple[Subject, Seen]], order: Sequence[str]) -> I
                 yield {
                     "row": index,
                     "first": place == min(order.index(known) for known in counts),
-                    "words": f"{subject.mark}  {subject.label}",
+                    "words": subject.words,
                     "label": subject.label,
                     "kind": kind,
                     "place": place,
@@ -103,7 +108,7 @@ def _rows(subject: Subject, run: Seen) -> Iterator[tuple[Cell, ...]]:
     for op in run.ops:
         yield (
             words(subject.mark),
-            words(subject.label, run.row.id),
+            words(run.row.model_name, run.row.id),
             words(op.name),
             words(op.kind),
             figure(_mean(op), "{:.4f}"),

@@ -48,7 +48,7 @@ def _draw(told: Sequence[tuple[Subject, EngineUsed]]) -> Spec:
         "order": {"field": "place"},
         "tooltip": about,
     }
-    return spec(_values(told), [layer("bar", bars, height=16, yOffset=4), row_words(y)], **rows(len(told)))
+    return spec(_values(told), [layer("bar", bars, height=16, yOffset=4), *row_words(y)], **rows(len(told)))
 
 
 def _values(told: Sequence[tuple[Subject, EngineUsed]]) -> Iterator[dict[str, Any]]:
@@ -58,7 +58,7 @@ def _values(told: Sequence[tuple[Subject, EngineUsed]]) -> Iterator[dict[str, An
             (words(engine.delegate or "delegate").text, delegated),
             (f"{words(engine.name).text}'s own kernels", nodes - delegated),
         )
-        for place, (where, count) in enumerate(parts):
+        for place, (where, count) in enumerate(part for part in parts if part[1]):
             yield {
                 "row": index,
                 "first": not place,

@@ -81,12 +81,12 @@ def _draw(values: Sequence[dict[str, Any]], even: float, title: str) -> Spec:
     return spec(
         placed,
         [
-            layer("rule", {"x": {**x, "field": None, "datum": even}}, strokeDash=[4, 4], style="soft"),
+            layer("rule", {"x": {"datum": even, "type": "quantitative"}}, strokeDash=[4, 4], style="soft"),
             layer("rule", {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y}, strokeWidth=2),
             layer(
                 "point", {"x": x, "y": y, "tooltip": about}, filled=True, size=90, opacity=1, color="#d55e00"
             ),
-            row_words(y),
+            *row_words(y),
         ],
         **rows(len(placed)),
     )

@@ -8,8 +8,8 @@ from mobiledeploy.deploy.report.seen import Seen
 from mobiledeploy.deploy.report.story import Story
 
 _LEAD = (
-    "Every run that a figure above is drawn from, as it was stored. mobiledeploy history show ID --json prints "
-    "one with all its samples."
+    "Every run that a figure above is drawn from, as it was stored. mobiledeploy history show ID --json "
+    "prints one with all its samples."
 )
 _DIGEST = 12
 _HEADS = (

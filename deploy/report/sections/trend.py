@@ -15,9 +15,11 @@ from mobiledeploy.deploy.report.vega import Spec, layer, rounded, spec, tooltip
 # Plots; the tables have all.
 _MOST = 12
 _COMMIT = 8
+_BLUE = "#2f86c1"
+_FAINT = {"size": 30, "opacity": 0.7, "style": "soft"}
 _LEAD = (
-    "A change of level is shown where the runs before and after it differ in rank by more than chance explains "
-    f"(error {ERROR:.0%} for each series). With fewer than {LEAST_RUNS} complete runs a series shows none."
+    "A change of level is shown where the runs before and after it differ in rank by more than chance "
+    f"explains (error {ERROR:.0%} for each series); fewer than {LEAST_RUNS} complete runs show none."
 )
 _NOTE = "Points: with 95% interval, hollow: incomplete. Line: level. Triangles: p90. Red rules: changes."
 _CHANGES = (
@@ -56,10 +58,9 @@ def tell(story: Story) -> Section:
         notes.append("No series has two runs yet.")
     changes = tuple(cells for trend in trends for cells in _changes(trend))
     runs = tuple(_row(trend, step) for trend in trends for step in trend.steps)
-    tables = (Table("history", "All figures", _RUNS, runs),)
-    if changes:
-        tables = (Table("changes", "Changes of level", _CHANGES, changes, brief=True), *tables)
-    return Section("history", "History", _LEAD, plots, tables, tuple(notes))
+    tables = [Table("changes", "Changes of level", _CHANGES, changes, brief=True)] if changes else []
+    tables.append(Table("history", "All figures", _RUNS, runs))
+    return Section("history", "History", _LEAD, plots, tuple(tables), tuple(notes))
 
 
 def _what(trend: Trend) -> str:
@@ -67,13 +68,7 @@ def _what(trend: Trend) -> str:
 
 
 def _draw(trend: Trend) -> Spec:
-    if trend.by_commit:
-        title = "commit, in order of its first run"
-        axis = {"labelAngle": -45, "labelOverlap": True, "title": title}
-        x: Spec = {"field": "place", "type": "ordinal", "sort": None, "axis": axis}
-    else:
-        axis = {"title": "UTC", "labelOverlap": True, "tickCount": 6}
-        x = {"field": "place", "type": "temporal", "scale": {"type": "utc", "padding": 12}, "axis": axis}
+    x = _x(trend)
     y = {
         "field": "y",
         "type": "quantitative",
@@ -81,50 +76,43 @@ def _draw(trend: Trend) -> Spec:
         "scale": {"zero": False},
         "axis": {"tickCount": 5},
     }
-    about = tooltip(
-        commit="commit", time="time, UTC", y=_what(trend), low="from", high="to", p90="p90", label="label"
-    )
-    fill = {"condition": {"test": "datum.complete", "value": "#0072b2"}, "value": "transparent"}
-    step, change = "isValid(datum.complete)", "isValid(datum.share)"
+    known = {"commit": "commit", "time": "time, UTC", "y": _what(trend)}
+    about = tooltip(**known, low="from", high="to", p90="p90", label="label")
+    fill = {"condition": {"test": "datum.complete", "value": _BLUE}, "value": "transparent"}
+    interval = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}}
+    p90 = {"x": x, "y": {**y, "field": "p90"}, "tooltip": about}
+    median = {"x": x, "y": y, "fill": fill, "tooltip": about}
+    step, tail = "isValid(datum.complete)", "isValid(datum.p90)"
     return spec(
         [*_steps(trend), *_levels(trend), *_marks(trend)],
         [
-            layer("rule", {"x": x}, only=change, color="#d1383d", strokeDash=[4, 3]),
-            layer(
-                "text",
-                {"x": x, "y": {"value": 4}, "text": {"field": "share"}},
-                only=change,
-                align="left",
-                dx=4,
-                fontWeight="bold",
-            ),
-            layer("rule", {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}}, only=step),
-            layer(
-                "point",
-                {"x": x, "y": {**y, "field": "p90"}, "tooltip": about},
-                only="isValid(datum.p90)",
-                shape="triangle-up",
-                size=30,
-                opacity=0.7,
-                style="soft",
-            ),
-            layer(
-                "line",
-                {"x": x, "y": y, "detail": {"field": "level"}},
-                only="isValid(datum.level)",
-                style="soft",
-            ),
-            layer(
-                "point",
-                {"x": x, "y": y, "fill": fill, "tooltip": about},
-                only=step,
-                size=55,
-                stroke="#0072b2",
-                opacity=1,
-            ),
+            layer("rule", interval, only=step),
+            *([layer("point", p90, only=tail, shape="triangle-up", **_FAINT)] if trend.unit == "ms" else []),
+            *(_change_layers(x, y) if trend.changes else []),
+            layer("point", median, only=step, size=55, stroke=_BLUE, opacity=1),
         ],
         height=240,
     )
+
+
+def _x(trend: Trend) -> Spec:
+    if not trend.by_commit:
+        axis = {"title": "UTC", "labelOverlap": True, "tickCount": 6}
+        return {"field": "place", "type": "temporal", "scale": {"type": "utc", "padding": 12}, "axis": axis}
+    axis = {"labelAngle": -45, "labelOverlap": True, "title": "commit, in order of its first run"}
+    order = list(dict.fromkeys(_place(trend, step) for step in trend.steps))
+    return {"field": "place", "type": "ordinal", "scale": {"domain": order}, "axis": axis}
+
+
+def _change_layers(x: Spec, y: Spec) -> list[Spec]:
+    """The levels, and a rule with its words at each change."""
+    change, level = "isValid(datum.share)", "isValid(datum.level)"
+    words_ = {"x": x, "y": {"value": 4}, "text": {"field": "share"}}
+    return [
+        layer("line", {"x": x, "y": y, "detail": {"field": "level"}}, only=level, style="soft"),
+        layer("rule", {"x": x}, only=change, color="#d1383d", strokeDash=[4, 3]),
+        layer("text", words_, only=change, align="right", dx=-5, fontWeight="bold"),
+    ]
 
 
 def _steps(trend: Trend) -> Iterator[dict[str, Any]]:
