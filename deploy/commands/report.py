@@ -13,6 +13,7 @@ from mobiledeploy.deploy.commands.history import (
     DeviceOption,
     EngineOption,
     KindOption,
+    LabelOption,
     ModelOption,
     SinceOption,
     open_stored,
@@ -51,7 +52,7 @@ def report(
     engine: EngineOption = "",
     kind: KindOption = None,
     since: SinceOption = None,
-    label: Annotated[str | None, typer.Option("--label", metavar="TEXT", help="The whole label.")] = None,
+    label: LabelOption = None,
     last: Annotated[
         int, typer.Option("--last", "-n", min=1, metavar="N", help="Only the N latest of them.")
     ] = LATEST,

@@ -8,6 +8,7 @@ from mobiledeploy.deploy.report.sections import SECTIONS
 from mobiledeploy.deploy.report.seen import Collected, Seen
 from mobiledeploy.deploy.report.story import Story
 from mobiledeploy.deploy.report.verdicts import find_verdicts
+from mobiledeploy.device_tests.errors import one_line
 
 
 def build(collected: Collected, given: Given, title: str) -> Report:
@@ -23,7 +24,7 @@ def build(collected: Collected, given: Given, title: str) -> Report:
     """
     story = Story(collected, given)
     return Report(
-        title,
+        one_line(title),
         tuple(_facts(collected)),
         find_verdicts(story),
         tuple(tell(story) for tell in SECTIONS),

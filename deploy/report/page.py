@@ -84,7 +84,7 @@ def _library() -> str:
     """Vega, Vega-Lite and Vega-Embed in one script, made once: it takes seconds."""
     with needs(_EXTRA):
         import vl_convert
-    bundle: str = vl_convert.javascript_bundle(None)
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return bundle
 
 

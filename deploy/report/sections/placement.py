@@ -32,7 +32,7 @@ def tell(story: Story) -> Section:
     """A plot of those that tell, and a table of all."""
     used = [(s, s.run, s.run.engine) for s in story.subjects if s.timed and s.run.engine]
     told = [(subject, engine) for subject, _, engine in used if engine.delegated_share is not None]
-    plots = (Plot("placement", "Operators by where they ran", _NOTE, _draw(told)),) if told else ()
+    plots = (Plot("placement-1", "Operators by where they ran", _NOTE, _draw(told)),) if told else ()
     rows_ = tuple(_row(subject, run, engine) for subject, run, engine in used)
     tables = (Table("placement", "Placement", _HEADS, rows_),) if used else ()
     return Section("placement", "Placement", _LEAD, plots, tables, () if told else (_NOT_TOLD,))
