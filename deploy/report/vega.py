@@ -15,6 +15,8 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#
 _DARK = ("#4fa8e0", "#ff8c42", "#2fc79a", "#e29cc4", "#f2b632", "#8fd0f5", "#c2c24a")
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 _ROW = 52
+# Rows of one plot: more are for a table.
+MOST_ROWS = 24
 
 
 def theme(dark: bool) -> Spec:
@@ -89,6 +91,11 @@ def number(field: str, title: str, values: Iterable[float], **rest: Any) -> Spec
 def rows(count: int) -> Spec:
     """Height of a plot with so many rows, their words above them."""
     return {"height": _ROW * count}
+
+
+def left_out(count: int, where: str) -> list[str]:
+    """What to say of so many rows, of which a plot has the first."""
+    return [f"{where}: the first {MOST_ROWS} of {count} are drawn."] if count > MOST_ROWS else []
 
 
 def row() -> Spec:

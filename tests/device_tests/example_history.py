@@ -17,9 +17,7 @@ from mobiledeploy.device_tests.history import open_history
 from mobiledeploy.device_tests.latency_run import EMULATED_CLOCK, LatencyRun
 from mobiledeploy.runtimes.runner.report import OpTime
 
-HOSTILE = (
-    "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>|`*_[x](javascript:alert(1)) =1+1 📱"
-)
+HOSTILE = "=1+1</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>|`*_[x](javascript:a) 📱"
 FLOAT, INT8, STRANGE = "ab" * 32, "cd" * 32, "ef" * 32
 # Runs of the series that changes, and its first one after the change.
 DAYS, SLOWER = 16, 10

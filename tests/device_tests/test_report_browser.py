@@ -141,7 +141,8 @@ def test_downloads(browser: Browser, report: Path) -> None:
     rows = list(csv.reader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))
     assert rows[0][0] == "run"
     assert {len(row) for row in rows} == {len(rows[0])}
-    assert HOSTILE in {row[rows[0].index("file")] for row in rows}
+    # Not a formula to a spreadsheet.
+    assert f"'{HOSTILE}" in {row[rows[0].index("file")] for row in rows}
     with page.expect_download() as download:
         page.locator("[data-json]").click()
     data = json.loads(download.value.path().read_text(encoding="utf-8"))

@@ -10,10 +10,20 @@ from mobiledeploy.deploy.report.cells import figure, range_cell, time_cell, word
 from mobiledeploy.deploy.report.layout import Cell, Column, Plot, Section, Table
 from mobiledeploy.deploy.report.seen import Spread
 from mobiledeploy.deploy.report.story import Story, Subject, by_device
-from mobiledeploy.deploy.report.vega import Spec, layer, number, rounded, row, row_words, rows, spec, tooltip
+from mobiledeploy.deploy.report.vega import (
+    MOST_ROWS,
+    Spec,
+    layer,
+    left_out,
+    number,
+    rounded,
+    row,
+    row_words,
+    rows,
+    spec,
+    tooltip,
+)
 
-# Rows of one plot; the table has all.
-_MOST = 24
 _LEAD = "All samples of the latest run of every file in every setting, not a figure of them alone."
 _NOTE = (
     "Ticks: samples, evenly chosen by rank. Bar: the middle half. Circle: median. Triangle: p90. "
@@ -40,11 +50,10 @@ def tell(story: Story) -> Section:
     table = Table("latency", "Latency, latest runs", _HEADS, tuple(map(_row, subjects)))
     plots, notes = [], []
     for count, (device, group) in enumerate(by_device(subjects).items(), start=1):
-        drawn = [(subject, subject.run.spread) for subject in group if subject.run.spread][:_MOST]
-        if len(group) > len(drawn):
-            notes.append(f"{len(group) - len(drawn)} more settings on {device} are in the table alone.")
+        drawn = [(subject, spread) for subject in group if (spread := subject.run.spread)]
+        notes += left_out(len(drawn), f"Latency on {device}")
         title = f"Latency on {device}, ms"
-        plots.append(Plot(f"latency-{count}", title, _NOTE, _draw([(s, f) for s, f in drawn if f])))
+        plots.append(Plot(f"latency-{count}", title, _NOTE, _draw(drawn[:MOST_ROWS])))
     if not subjects:
         notes.append("No latencies: mobiledeploy benchmark FILE --device REF adds some.")
     return Section("latency", "Latency", _LEAD, tuple(plots), (table,) if subjects else (), tuple(notes))

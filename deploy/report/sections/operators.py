@@ -10,7 +10,18 @@ from mobiledeploy.deploy.report.cells import figure, words
 from mobiledeploy.deploy.report.layout import Cell, Column, Plot, Section, Table
 from mobiledeploy.deploy.report.seen import Seen
 from mobiledeploy.deploy.report.story import Story, Subject, by_device
-from mobiledeploy.deploy.report.vega import Spec, layer, rounded, row, row_words, rows, spec, tooltip
+from mobiledeploy.deploy.report.vega import (
+    MOST_ROWS,
+    Spec,
+    layer,
+    left_out,
+    rounded,
+    row,
+    row_words,
+    rows,
+    spec,
+    tooltip,
+)
 from mobiledeploy.device_tests.errors import one_line
 from mobiledeploy.runtimes.runner.report import OpTime
 
@@ -41,6 +52,9 @@ def tell(story: Story) -> Section:
     subjects = [(s, run) for s in story.subjects if s.timed and (run := latest.get(s.label))]
     if not subjects:
         return Section("operators", "Time by operator", _LEAD, notes=(_MISSING,))
+    notes = left_out(len(subjects), "Profiles")
+    # The table as well: a file may have a hundred operators.
+    subjects = subjects[:MOST_ROWS]
     profiles = {subject.mark: run for subject, run in subjects}
     plots = tuple(
         Plot(
@@ -52,9 +66,8 @@ def tell(story: Story) -> Section:
         for count, (device, group) in enumerate(by_device(s for s, _ in subjects).items(), start=1)
     )
     found = tuple(cells for subject, run in subjects for cells in _rows(subject, run))
-    return Section(
-        "operators", "Time by operator", _LEAD, plots, (Table("operators", "Operators", _HEADS, found),)
-    )
+    table = Table("operators", "Operators", _HEADS, found)
+    return Section("operators", "Time by operator", _LEAD, plots, (table,), tuple(notes))
 
 
 def _draw(profiles: Sequence[tuple[Subject, Seen]]) -> Spec:

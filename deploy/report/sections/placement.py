@@ -9,7 +9,17 @@ from mobiledeploy.deploy.report.cells import figure, words
 from mobiledeploy.deploy.report.layout import Cell, Column, Plot, Section, Table
 from mobiledeploy.deploy.report.seen import Seen
 from mobiledeploy.deploy.report.story import Story, Subject
-from mobiledeploy.deploy.report.vega import Spec, layer, row, row_words, rows, spec, tooltip
+from mobiledeploy.deploy.report.vega import (
+    MOST_ROWS,
+    Spec,
+    layer,
+    left_out,
+    row,
+    row_words,
+    rows,
+    spec,
+    tooltip,
+)
 from mobiledeploy.device_tests.latency_run import EngineUsed
 
 _LEAD = (
@@ -32,10 +42,13 @@ def tell(story: Story) -> Section:
     """A plot of those that tell, and a table of all."""
     used = [(s, s.run, s.run.engine) for s in story.subjects if s.timed and s.run.engine]
     told = [(subject, engine) for subject, _, engine in used if engine.delegated_share is not None]
-    plots = (Plot("placement-1", "Operators by where they ran", _NOTE, _draw(told)),) if told else ()
+    plots = (
+        (Plot("placement-1", "Operators by where they ran", _NOTE, _draw(told[:MOST_ROWS])),) if told else ()
+    )
     rows_ = tuple(_row(subject, run, engine) for subject, run, engine in used)
     tables = (Table("placement", "Placement", _HEADS, rows_),) if used else ()
-    return Section("placement", "Placement", _LEAD, plots, tables, () if told else (_NOT_TOLD,))
+    notes = left_out(len(told), "Placement") if told else [_NOT_TOLD]
+    return Section("placement", "Placement", _LEAD, plots, tables, tuple(notes))
 
 
 def _draw(told: Sequence[tuple[Subject, EngineUsed]]) -> Spec:

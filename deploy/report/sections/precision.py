@@ -9,7 +9,19 @@ from mobiledeploy.deploy.report.cells import figure, range_cell, words
 from mobiledeploy.deploy.report.layout import Cell, Column, Plot, Section, Table
 from mobiledeploy.deploy.report.pairs import Pair, find_pairs
 from mobiledeploy.deploy.report.story import Story
-from mobiledeploy.deploy.report.vega import Spec, layer, number, rounded, row, row_words, rows, spec, tooltip
+from mobiledeploy.deploy.report.vega import (
+    MOST_ROWS,
+    Spec,
+    layer,
+    left_out,
+    number,
+    rounded,
+    row,
+    row_words,
+    rows,
+    spec,
+    tooltip,
+)
 
 _LEAD = (
     "Integer files beside the float files of the same model: told by their names, their arithmetic by "
@@ -65,7 +77,8 @@ def tell(story: Story) -> Section:
             )
         )
     table = Table("precision", "Pairs", _HEADS, tuple(map(_row, pairs)), brief=True)
-    return Section("precision", "Float against int8", _LEAD, tuple(plots), (table,))
+    notes = left_out(len(fast), "Latency")
+    return Section("precision", "Float against int8", _LEAD, tuple(plots), (table,), tuple(notes))
 
 
 def _value(pair: Pair, label: str, value: float, low: float, high: float) -> dict[str, Any]:
@@ -77,7 +90,7 @@ def _draw(values: Sequence[dict[str, Any]], even: float, title: str) -> Spec:
     x = number("x", title, [], scale={"zero": False})
     y = row()
     about = tooltip(label="file", x=title, low="from", high="to")
-    placed = [{**value, "row": index} for index, value in enumerate(values)]
+    placed = [{**value, "row": index} for index, value in enumerate(values[:MOST_ROWS])]
     return spec(
         placed,
         [
