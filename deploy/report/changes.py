@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
@@ -54,6 +55,12 @@ def find_changes(values: Sequence[float]) -> tuple[Change, ...]:
     Args:
         values: one for each run; with fewer than ``LEAST_RUNS`` there are no changes.
     """
+    return _find(tuple(values))
+
+
+@lru_cache
+def _find(values: tuple[float, ...]) -> tuple[Change, ...]:
+    """As ``find_changes``; a report asks for the changes of a series several times."""
     found = sorted(_search(values, 0))
     if not found:
         return ()
