@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +152,21 @@ def test_no_plot_is_empty_and_emulated_times_say_so(report: Report) -> None:
         if plot.name.startswith("latency"):
             labels = {value["label"] for value in plot.spec["data"]["values"] if "label" in value}
             assert len({"emulated instruction clock" in label for label in labels}) == 1
+
+
+def test_words_of_changes_do_not_lie_on_each_other(tmp_path: Path) -> None:
+    """A drift is many changes: all have a rule, those far enough from larger ones have words."""
+    with open_history(tmp_path / "h.db") as opened:
+        for hour in range(48):
+            run = latency_run(milliseconds=10.0 + hour // 3, samples=2, launches=1, seed=hour)
+            opened.add(replace(run, started=f"2026-03-{1 + hour // 24:02}T{hour % 24:02}:00:00+00:00"))
+    made = _build(tmp_path / "h.db")
+    (plot,) = (plot for section in made.sections for plot in section.plots if plot.name == "history-1")
+    marks = [value for value in plot.spec["data"]["values"] if "share" in value]
+    assert len(marks) == len(_column(made, "changes", "change, %"))
+    worded = [datetime.fromisoformat(value["place"]) for value in marks if value["share"]]
+    assert 1 < len(worded) < len(marks)
+    assert min(later - earlier for earlier, later in pairwise(worded)) > timedelta(hours=0.16 * 48)
 
 
 @pytest.mark.parametrize("kind", ["latency", "accuracy"])

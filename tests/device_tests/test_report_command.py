@@ -186,7 +186,7 @@ def _get(address: str, host: str | None = None) -> tuple[int, str]:
     request = urllib.request.Request(address, headers={"Host": host} if host else {})  # noqa: S310
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=10) as answer:
+        with opener.open(request, timeout=120) as answer:
             assert answer.headers["Cache-Control"] == "no-store"
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
@@ -229,7 +229,7 @@ def test_serve_until_interrupted() -> None:
         code, text = _get(address)
         assert (code, "<h1>Model report</h1>" in text) == (200, True)
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     finally:
         process.kill()
         process.wait()

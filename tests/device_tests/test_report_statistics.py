@@ -77,8 +77,8 @@ def test_no_change(values: list[float]) -> None:
 
 @pytest.mark.slow
 def test_series_without_a_change_show_one_in_a_hundred() -> None:
-    """300 series of 20: 3 are expected, 9 or more have a chance of 0.4%."""
-    assert sum(bool(find_changes(_noise(20, seed).tolist())) for seed in range(300)) < 9
+    """200 series of 20: 2 are expected, 7 or more have a chance of 0.5%."""
+    assert sum(bool(find_changes(_noise(20, seed).tolist())) for seed in range(200)) < 7
 
 
 def test_the_order_of_a_noise_decides_nothing_twice() -> None:

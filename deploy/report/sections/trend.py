@@ -15,6 +15,10 @@ from mobiledeploy.deploy.report.vega import Spec, layer, rounded, spec, tooltip
 # Plots; the tables have all.
 _MOST = 12
 _COMMIT = 8
+# From here on times of day say nothing on an axis.
+_DAYS = 6
+# Share of the runs that the words of a change take the place of.
+_NEAR = 0.16
 _BLUE = "#2f86c1"
 _FAINT = {"size": 30, "opacity": 0.7, "style": "soft"}
 _LEAD = (
@@ -97,7 +101,9 @@ def _draw(trend: Trend) -> Spec:
 
 def _x(trend: Trend) -> Spec:
     if not trend.by_commit:
-        axis = {"title": "UTC", "labelOverlap": True, "tickCount": 6}
+        days = (trend.steps[-1].run.row.time - trend.steps[0].run.row.time).days
+        form = "%Y-%m-%d" if days >= _DAYS else "%m-%d %H:%M"
+        axis = {"title": "UTC", "format": form, "labelOverlap": True, "tickCount": 5}
         return {"field": "place", "type": "temporal", "scale": {"type": "utc", "padding": 12}, "axis": axis}
     axis = {"labelAngle": -45, "labelOverlap": True, "title": "commit, in order of its first run"}
     order = list(dict.fromkeys(_place(trend, step) for step in trend.steps))
@@ -144,8 +150,14 @@ def _levels(trend: Trend) -> Iterator[dict[str, Any]]:
 
 
 def _marks(trend: Trend) -> Iterator[dict[str, Any]]:
+    """The changes; small ones near large ones have a rule and no words."""
+    worded: list[int] = []
+    for _, change in sorted(trend.changes, key=lambda pair: -abs(pair[1].share)):
+        if all(abs(change.place - other) > _NEAR * len(trend.steps) for other in worded):
+            worded.append(change.place)
     for step, change in trend.changes:
-        yield {"place": _place(trend, step), "share": f"{100 * change.share:+.1f}%"}
+        share = f"{100 * change.share:+.1f}%" if change.place in worded else ""
+        yield {"place": _place(trend, step), "share": share}
 
 
 def _place(trend: Trend, step: Step) -> str:
