@@ -9,7 +9,7 @@ DEMO := build/demo
 PYTEST_ARGS ?=
 IN_PARALLEL := -n auto --dist worksteal
 
-.PHONY: setup lab postgres android-tools swift-tools demo test test-all lint ruff format-check format types imports check bench clean
+.PHONY: setup lab postgres android-tools swift-tools browser demo test test-all lint ruff format-check format types imports check bench clean
 
 setup: $(READY)
 
@@ -45,6 +45,11 @@ android-tools:
 # The compiler of the tests marked `swift`: needs root, on Debian, and 1 GB.
 swift-tools:
 	tests/packages/swift_tools.sh build/swift
+
+# The browser of the tests marked `browser`: needs root, on Debian.
+browser:
+	@command -v chromium >/dev/null \
+		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }
 
 demo: $(READY)
 	$(BIN)/mobiledeploy convert --target tflite --target onnx --target coreml -o $(DEMO)

@@ -27,6 +27,7 @@ from mobiledeploy.deploy.commands import (
     lab,
     models,
     package,
+    report,
     sweep,
     verify,
 )
@@ -132,6 +133,7 @@ _add_command_and_group("models", models.HELP, (models.models, models.EXAMPLE), m
 _add(doctor.doctor, doctor.EXAMPLE)
 _add_group("devices", devices.HELP, devices.COMMANDS)
 _add_group("history", history.HELP, history.COMMANDS)
+_add(report.report, report.EXAMPLE)
 _add_group("lab", lab.HELP, lab.COMMANDS)
 
 

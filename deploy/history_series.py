@@ -95,22 +95,29 @@ def chart(rows: Iterable[Row], by: By) -> Chart:
     if not drawn:
         hint = "Widen the filters; `mobiledeploy history list` shows what there is"
         raise InputError(" and ".join((f"no latencies to draw by {by}", *left_out)), hint=hint)
-    groups: dict[tuple[object, ...], list[Row]] = {}
-    for row in drawn:
-        groups.setdefault(_key(row), []).append(row)
-    differing = _differing(list(groups))
-    # By label, so that the same runs always have the same letters.
-    labelled = ((_label(group[0], differing), group) for group in groups.values())
-    named = sorted(labelled, key=lambda item: item[0])
-    if len(groups) > MOST:
+    named = grouped(drawn)
+    if len(named) > MOST:
         hint = "Narrow it down with --model, --device, --engine, --label or --since"
-        raise InputError(f"{len(groups)} series, more than {MOST}, cannot be told apart", hint=hint)
+        raise InputError(f"{len(named)} series, more than {MOST}, cannot be told apart", hint=hint)
     place, ticks = _by_time(drawn) if by == "time" else _by_commit(drawn)
     series = tuple(
         Series(chr(ord("A") + index), label, tuple(map(_point(place), group)))
         for index, (label, group) in enumerate(named)
     )
     return Chart(by, series, ticks, left_out)
+
+
+def grouped(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
+    """Runs of latency that may be compared, see ``Series``: what they are in one line, and they in order.
+
+    By label, so that the same runs always come in the same order.
+    """
+    groups: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(_key(row), []).append(row)
+    differing = _differing(list(groups))
+    labelled = ((_label(group[0], differing), group) for group in groups.values())
+    return sorted(labelled, key=lambda item: item[0])
 
 
 def _key(row: Row) -> tuple[object, ...]:

@@ -70,8 +70,8 @@ def list_runs(
     from mobiledeploy.deploy.commands.history_tables import listing
     from mobiledeploy.deploy.history_export import plain
 
-    wanted = _filter(device, model, engine, kind, since, label, last, incomplete)
-    with _open(history) as opened:
+    wanted = wanted_runs(device, model, engine, kind, since, label, last, incomplete)
+    with open_stored(history) as opened:
         rows, where, total = opened.find(wanted), opened.where, opened.count()
     data = {"history": where, "total": total, "runs": [plain(row) for row in rows]}
     return Outcome(data, lambda: listing(rows, where, total), as_json)
@@ -82,7 +82,7 @@ def show(identity: Identity, history: HistoryOption = None, as_json: JsonOption 
     from mobiledeploy.deploy.commands.history_tables import whole
     from mobiledeploy.device_tests.history.documents import read
 
-    with _open(history) as opened:
+    with open_stored(history) as opened:
         document, where = opened.document(identity), opened.where
     return Outcome(document, lambda: whole(read(document, f"{where}: run {identity}"), document), as_json)
 
@@ -113,8 +113,8 @@ def plot(
         from mobiledeploy.deploy.pictures import check_picture
 
         check_picture(output)
-    with _open(history) as opened:
-        drawn = chart(opened.find(_filter(device, model, engine, "latency", since, label, last)), by)
+    with open_stored(history) as opened:
+        drawn = chart(opened.find(wanted_runs(device, model, engine, "latency", since, label, last)), by)
     if output is not None:
         from mobiledeploy.deploy.history_plot import plot as draw
 
@@ -148,8 +148,8 @@ def export(
     from mobiledeploy.deploy.history_export import choose_form, lines, write
 
     chosen = choose_form(form, output)
-    wanted = _filter(device, model, engine, kind, since, label, last, incomplete)
-    opened = _open(history)
+    wanted = wanted_runs(device, model, engine, kind, since, label, last, incomplete)
+    opened = open_stored(history)
     data: dict[str, Any] = {"history": opened.where, "format": chosen}
     if output is not None:
         write(lines(opened, wanted, chosen), output)
@@ -167,7 +167,7 @@ def remove(
     as_json: JsonOption = False,
 ) -> Outcome:
     """Delete runs: all that are named, or none if one of them is not there."""
-    with _open(history) as opened:
+    with open_stored(history) as opened:
         removed, where = opened.remove(identities), opened.where
     notes = [("removed", identity) for identity in removed]
     return Outcome({"history": where, "removed": removed}, lambda: _notes(*notes), as_json)
@@ -185,7 +185,7 @@ def prune(
     from mobiledeploy.device_tests.history.moments import parse_moment
 
     border = parse_moment(before)
-    with _open(history) as opened:
+    with open_stored(history) as opened:
         count, where = opened.prune(border, dry_run=dry_run), opened.where
     data = {"history": where, "before": border.isoformat(), "count": count, "dry_run": dry_run}
     done = "would be removed" if dry_run else "removed"
@@ -203,14 +203,14 @@ COMMANDS = (
 )
 
 
-def _open(wanted: str | None) -> History:
+def open_stored(wanted: str | None) -> History:
     from mobiledeploy.device_tests.history import open_history
 
     # A mistyped name is not to become an empty history.
     return open_history(wanted, must_exist=True)
 
 
-def _filter(
+def wanted_runs(
     device: str,
     model: str,
     engine: str,

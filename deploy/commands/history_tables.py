@@ -67,6 +67,19 @@ def whole(record: Record, document: dict[str, Any]) -> RenderableType:
     """
     from rich.console import Group
 
+    run, launches = record.run, []
+    if isinstance(run, LatencyRun) and run.launches:
+        heads = ("launch", "samples", "init ms", "first ms", "median ms", "memory", "complete")
+        launches = [columns(heads, _launches(run))]
+    return Group(pairs(everything(record, document)), *launches)
+
+
+def everything(record: Record, document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Name and value of what is known of a run, launches apart; each one line; empty: not known.
+
+    Args:
+        record, document: as for ``whole``.
+    """
     head = [
         ("id", record.id),
         ("kind", record.kind),
@@ -76,12 +89,13 @@ def whole(record: Record, document: dict[str, Any]) -> RenderableType:
         ("mobiledeploy", record.harness),
     ]
     run = record.run
-    if isinstance(run, LatencyRun):
-        rows = [*head, *_latency(run, document["run"].get("summary"))]
-        heads = ("launch", "samples", "init ms", "first ms", "median ms", "memory", "complete")
-        launches = [columns(heads, _launches(run))] if run.launches else []
-        return Group(_plain(rows), *launches)
-    return Group(_plain([*head, ("device", record.device), *_accuracy(run)]))
+    rest = (
+        _latency(run, document["run"].get("summary"))
+        if isinstance(run, LatencyRun)
+        else [("device", record.device), *_accuracy(run)]
+    )
+    # Names may come from a device or from somebody else's database.
+    return [(name, one_line(value or "")) for name, value in [*head, *rest]]
 
 
 def _latency(run: LatencyRun, summary: dict[str, Any] | None) -> list[tuple[str, str | None]]:
@@ -97,6 +111,8 @@ def _latency(run: LatencyRun, summary: dict[str, Any] | None) -> list[tuple[str,
         ("model", f"{model.name}, {model.target}, {model.arithmetic}, {size(model.size)}"),
         ("sha256", model.sha256),
         ("engine", f"{engine.name} {engine.version}, {engine.runner}"),
+        ("runner sha256", engine.runner_sha256),
+        ("library sha256", engine.library_sha256),
         ("delegate", _delegate(run)),
         ("threads", str(run.threads)),
         ("cores", ", ".join(map(str, run.affinity)) or "all"),
@@ -186,8 +202,3 @@ def _share(share: Share) -> str:
 
 def _range(low: float, high: float) -> str:
     return f"{milliseconds(low)}-{milliseconds(high)}"
-
-
-def _plain(rows: Iterable[tuple[str, str | None]]) -> RenderableType:
-    """Names may come from a device or from somebody else's database."""
-    return pairs([(name, one_line(value or "")) for name, value in rows])

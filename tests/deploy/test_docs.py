@@ -104,7 +104,7 @@ def test_every_exit_code_is_documented() -> None:
     "command",
     [
         *("convert", "inspect", "verify", "diagnose", "evaluate", "benchmark", "gate", "package", "sweep"),
-        *("models", "doctor", "lab scheduler", "lab worker", "lab status"),
+        *("models", "doctor", "lab scheduler", "lab worker", "lab status", "report"),
     ],
 )
 def test_every_option_is_documented(command: str) -> None:

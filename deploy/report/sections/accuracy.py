@@ -1,0 +1,197 @@
+"""Accuracy against latency, and against mult-adds as Figure 4 of the MobileNets paper draws it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mobiledeploy.deploy.commands.tables import milliseconds
+from mobiledeploy.deploy.report.cells import figure, range_cell, time_cell, words
+from mobiledeploy.deploy.report.front import pareto_front
+from mobiledeploy.deploy.report.layout import Cell, Column, Plot, Section, Table
+from mobiledeploy.deploy.report.marks import joined_marks, shares
+from mobiledeploy.deploy.report.story import Story, Subject, by_device
+from mobiledeploy.deploy.report.vega import Spec, layer, number, rounded, spec, tooltip
+
+_LEAD = (
+    "Every file in every setting as it was measured last. A file is on the front where no other one is at "
+    "least as accurate for as little, and better in one of the two."
+)
+_NOTE = "Filled points and the dashed line: the Pareto front. Bars: 95% intervals. Letters: the table below."
+_NO_ACCURACY = "No accuracy: mobiledeploy evaluate FILE --images DIR adds it."
+_NO_COST = "Mult-adds are counted from files: --file FILE gives one whose runs are shown."
+_HEADS = (
+    Column("mark"),
+    Column("file"),
+    Column("arithmetic"),
+    Column("device"),
+    Column("engine"),
+    Column("threads", number=True),
+    Column("median, ms", number=True),
+    Column("95% interval, ms"),
+    Column("p90, ms", number=True),
+    Column("top-1, %", number=True),
+    Column("95% interval, %"),
+    Column("images", number=True),
+    Column("size, MB", number=True),
+    Column("mult-adds, M", number=True),
+    Column("parameters, M", number=True),
+    Column("on the front of"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A subject with accuracy: what it costs and its interval, top-1 in percent and its interval."""
+
+    subject: Subject
+    cost: tuple[float, float, float]
+    top1: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chart:
+    """One plot before it is drawn."""
+
+    name: str
+    title: str
+    axis: str
+    front_of: str
+    points: tuple[_Point, ...]
+
+    @property
+    def front(self) -> tuple[int, ...]:
+        return pareto_front([(point.cost[0], point.top1[0]) for point in self.points])
+
+
+def tell(story: Story) -> Section:
+    """The plots where there is accuracy, and a table of every subject."""
+    charts = [*_of_latency(story), *_of_cost(story)]
+    fronts: dict[str, list[str]] = {}
+    for chart in charts:
+        for place in chart.front:
+            fronts.setdefault(chart.points[place].subject.mark, []).append(chart.front_of)
+    plots = tuple(Plot(chart.name, chart.title, _NOTE, _draw(chart)) for chart in charts)
+    notes = []
+    if not story.collected.accuracies:
+        notes.append(_NO_ACCURACY)
+    elif not any(subject.cost for subject in story.subjects):
+        notes.append(_NO_COST)
+    rows = tuple(_row(subject, fronts.get(subject.mark, [])) for subject in story.subjects)
+    table = Table("files", "Files and settings", _HEADS, rows, brief=True)
+    return Section("accuracy", "Accuracy, latency and cost", _LEAD, plots, (table,), tuple(notes))
+
+
+def _of_latency(story: Story) -> Iterator[_Chart]:
+    """One for each device and set of images."""
+    count = 0
+    for device, subjects in by_device(story.subjects).items():
+        for images, points in _by_images((s, s.milliseconds) for s in subjects).items():
+            count += 1
+            title = f"Top-1 against latency on {device}, {images}"
+            yield _Chart(
+                f"accuracy-latency-{count}", title, "median latency, ms", f"latency on {device}", points
+            )
+
+
+def _of_cost(story: Story) -> Iterator[_Chart]:
+    """The same of mult-adds: no device, so that a file is one point."""
+    first = {subject.run.row.model_sha256: subject for subject in reversed(story.subjects)}
+    known = [subject for subject in story.subjects if subject in first.values()]
+    costs = ((s, (s.cost.mult_adds / 1e6,) * 3) for s in known if s.cost)
+    for count, (images, points) in enumerate(_by_images(costs).items(), start=1):
+        title = f"Top-1 against mult-adds, {images}"
+        yield _Chart(f"accuracy-mult-adds-{count}", title, "million mult-adds", "mult-adds", points)
+
+
+def _by_images(
+    costs: Iterable[tuple[Subject, tuple[float, float, float]]],
+) -> dict[str, tuple[_Point, ...]]:
+    """Shares of different images are not compared."""
+    found: dict[str, tuple[_Point, ...]] = {}
+    for subject, cost in costs:
+        if (run := subject.accuracy) and subject.evaluation:
+            images = f"{run.images} images (set {subject.evaluation.images})"
+            top1 = (run.top1.share, run.top1.interval.low, run.top1.interval.high)
+            middle, low, high = (100 * share for share in top1)
+            found[images] = (*found.get(images, ()), _Point(subject, cost, (middle, low, high)))
+    return found
+
+
+def _draw(chart: _Chart) -> Spec:
+    x = number("x", chart.axis, [point.cost[0] for point in chart.points])
+    y = number("y", "top-1, %", [], axis={"tickCount": 5})
+    colour = {"field": "kind", "type": "nominal"}
+    about = tooltip(
+        mark="mark", label="file", kind="arithmetic", x=chart.axis, y="top-1, %", y_low="from", y_high="to"
+    )
+    bar = {"color": colour, "opacity": {"value": 0.7}}
+    filled = {"condition": {"test": "datum.front", **colour, "legend": None}, "value": "transparent"}
+    return spec(
+        _values(chart, logarithmic=x["scale"].get("type") == "log"),
+        [
+            layer(
+                "line",
+                {"x": x, "y": y, "order": {"field": "x"}},
+                only="datum.front",
+                strokeDash=[4, 4],
+                interpolate="step-after",
+                style="soft",
+            ),
+            layer("rule", {"x": {**x, "field": "x_low"}, "x2": {"field": "x_high"}, "y": y, **bar}),
+            layer("rule", {"x": x, "y": {**y, "field": "y_low"}, "y2": {"field": "y_high"}, **bar}),
+            layer(
+                "point",
+                {"x": x, "y": y, "color": colour, "fill": filled, "tooltip": about},
+                size=80,
+                strokeWidth=2,
+            ),
+            layer("text", {"x": x, "y": y, "text": {"field": "words"}}, dx=9, dy=-9, align="left"),
+        ],
+        height=320,
+    )
+
+
+def _values(chart: _Chart, *, logarithmic: bool) -> Iterator[dict[str, Any]]:
+    costs = [point.cost[0] for point in chart.points]
+    across = shares([math.log(cost) for cost in costs] if logarithmic else costs)
+    up = shares([point.top1[0] for point in chart.points])
+    marks = joined_marks([point.subject.mark for point in chart.points], list(zip(across, up, strict=True)))
+    front = set(chart.front)
+    for index, (point, beside) in enumerate(zip(chart.points, marks, strict=True)):
+        names = ("x", "x_low", "x_high", "y", "y_low", "y_high")
+        yield {
+            "mark": point.subject.mark,
+            "words": beside,
+            "label": point.subject.label,
+            "kind": point.subject.arithmetic or "arithmetic not known",
+            "front": index in front,
+            **{name: rounded(value) for name, value in zip(names, (*point.cost, *point.top1), strict=True)},
+        }
+
+
+def _row(subject: Subject, fronts: Sequence[str]) -> tuple[Cell, ...]:
+    row, cost, run = subject.run.row, subject.cost, subject.accuracy
+    time = row.id if subject.timed else ""
+    known = subject.evaluation.row.id if subject.evaluation else ""
+    stored = row.model_size or (cost.size if cost else None)
+    return (
+        words(subject.mark),
+        words(row.model_name),
+        words(subject.arithmetic),
+        words(row.device or "this host"),
+        words(" ".join(filter(None, (row.engine, row.engine_version)))),
+        figure(row.threads, "{}"),
+        time_cell(row.median_ns, time),
+        range_cell(row.low_ns, row.high_ns, milliseconds),
+        time_cell(row.p90_ns, time),
+        figure(100 * run.top1.share if run else None, "{:.2f}", known),
+        range_cell(100 * run.top1.interval.low, 100 * run.top1.interval.high) if run else words(""),
+        figure(run.images if run else None, "{}", known),
+        figure(stored / 1e6 if stored else None, "{:.3f}"),
+        figure(cost.mult_adds / 1e6 if cost else None, "{:.2f}"),
+        figure(cost.parameters / 1e6 if cost else None, "{:.3f}"),
+        words(", ".join(dict.fromkeys(fronts))),
+    )
