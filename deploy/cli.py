@@ -23,6 +23,7 @@ from mobiledeploy.deploy.commands import (
     evaluate,
     gate,
     history,
+    init,
     inspect,
     lab,
     models,
@@ -116,6 +117,7 @@ def _add_command_and_group(
     app.add_typer(group, name=name)
 
 
+_add(init.init, init.EXAMPLE)
 _add(convert.convert, convert.EXAMPLE)
 _add(inspect.inspect, inspect.EXAMPLE)
 _add(verify.verify, verify.EXAMPLE)

@@ -103,7 +103,7 @@ def test_every_exit_code_is_documented() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *("convert", "inspect", "verify", "diagnose", "evaluate", "benchmark", "gate", "package"),
+        *("init", "convert", "inspect", "verify", "diagnose", "evaluate", "benchmark", "gate", "package"),
         *("models", "doctor", "lab scheduler", "lab worker", "lab status"),
     ],
 )

@@ -1,0 +1,1 @@
+"""A project: what its ``deploy.toml`` says, and where its files are.  Importing it imports no pydantic."""
