@@ -37,7 +37,7 @@ HELP = "Whether a model became slower, larger or worse: pass, fail or inconclusi
 EXAMPLE = "mobiledeploy gate --candidate new.tflite --baseline old.tflite --device adb --max-regression 3%"
 CALIBRATE_EXAMPLE = "mobiledeploy gate calibrate --device adb"
 FAILED, INCONCLUSIVE, TROUBLE = 9, 10, 8
-_CODES = {"pass": 0, "fail": FAILED, "inconclusive": INCONCLUSIVE, "trouble": TROUBLE}
+CODES = {"pass": 0, "fail": FAILED, "inconclusive": INCONCLUSIVE, "trouble": TROUBLE}
 STORED = "history:"
 # Runs of the same file that are looked through for further sessions.
 _SESSIONS = 50
@@ -204,7 +204,7 @@ def gate(
     write_reports(report, wanted)
     tell_github(report)
     data = {**report.to_dict(), "history": {"ids": ids, "problem": unstored}}
-    return Outcome(data, lambda: _render(report, unstored), as_json, _CODES[report.outcome])
+    return Outcome(data, lambda: _render(report, unstored), as_json, CODES[report.outcome])
 
 
 def calibrate(
@@ -288,7 +288,8 @@ def _setting(
 
 def _gates(options: dict[str, str | None], config: Path | None) -> tuple[Gate, ...]:
     """Those of the table, then options, which take the place of the table's."""
-    from mobiledeploy.deploy.project.loading import FILE, load
+    from mobiledeploy.deploy.project import FILE
+    from mobiledeploy.deploy.project.loading import load
     from mobiledeploy.device_tests.gate import parse_gate
 
     given = tuple(parse_gate(name, text) for name, text in options.items() if text is not None)

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
-from mobiledeploy.deploy.project.loading import FILE, parse
+from mobiledeploy.deploy.project import FILE
+from mobiledeploy.deploy.project.loading import parse
 from mobiledeploy.deploy.project.template import SCHEMA_FILE, Beginning, render
 from mobiledeploy.errors import OutputError
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mobiledeploy.deploy.project.schema import Settings
     from mobiledeploy.device_tests.gate import Gate
 
-FILE = "deploy.toml"
 GATES = "gates"
 _NOT_LIMITS = frozenset({"baseline", "time-limit", "reports"})
 _DICTIONARY = re.compile(r"a valid dictionary.*")

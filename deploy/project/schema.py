@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 from mobiledeploy import contract
-from mobiledeploy.contract import InputDtype, Precision, Target
+from mobiledeploy.contract import InputDtype, Precision, Target, Task
 from mobiledeploy.deploy.commands.options import RunnerName
 from mobiledeploy.deploy.packages import platforms
 from mobiledeploy.deploy.packages.names import DEFAULT_NAME
@@ -117,8 +117,10 @@ class Model(Table):
     """Height and width of the input, pixels."""
     preprocessing: str | Preprocessing | None = None
     """Preset (imagenet, inception, unit, lite, raw) or a table; left out: the model's own."""
-    labels: InsidePath | None = None
+    class_names: InsidePath | None = None
     """Text file with the name of one class a line; left out: the model's own."""
+    task: Task | None = None
+    """What the outputs are for; left out: the model's own."""
     reads: Annotated[tuple[InsidePath, ...], AfterValidator(_distinct)] = ()
     """Further files that the model's own code reads: when one changes, the model is converted again."""
 
@@ -237,6 +239,11 @@ class Settings(Table):
     measure: Measure = Measure()
     gates: Gates = Gates()
     packages: Packages = Packages()
+
+    def packages_by_name(self) -> dict[str, Package]:
+        """Platform -> what is said of its package, for those that are wanted."""
+        found = ((name, getattr(self.packages, name)) for name in type(self.packages).model_fields)
+        return {name: package for name, package in found if package is not None}
 
 
 def json_schema() -> dict[str, Any]:

@@ -42,7 +42,9 @@ name = {_text(known.model)}
 # imagenet, inception, unit, lite, raw, or a table. Left out: the model's own.
 # preprocessing = "imagenet"
 # The name of one class a line. Left out: the model's own.
-# labels = "labels.txt"
+# class-names = "classes.txt"
+# Of a model of your own: what its outputs are for.
+# task = "image-classification"
 # Further files that the model's own code reads.
 # reads = ["config.json"]
 
