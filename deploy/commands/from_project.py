@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-from mobiledeploy.deploy.project import FILE
+from mobiledeploy.deploy.project import COMMANDS, FILE
 
 # How the parser calls what it took from its map of defaults.
 _FROM_MAP = "DEFAULT_MAP"
@@ -16,7 +16,8 @@ _FROM_MAP = "DEFAULT_MAP"
 
 def _fill(command: Any, context: Any, arguments: list[str]) -> None:
     """Look at what the user gave, and put what the project says for the rest into the parser's defaults."""
-    if not Path(FILE).is_file():
+    called = _called(context)
+    if called not in COMMANDS or not Path(FILE).is_file():
         return
     given, rest, _ = command.make_parser(context).parse_args(args=list(arguments))
     given = {name: value for name, value in given.items() if value not in (None, (), [])}
@@ -25,7 +26,7 @@ def _fill(command: Any, context: Any, arguments: list[str]) -> None:
     from mobiledeploy.deploy.project.defaults import defaults_for
     from mobiledeploy.deploy.project.loading import load
 
-    context.default_map = defaults_for(_called(context), given, load(Path(FILE)))
+    context.default_map = defaults_for(called, given, load(Path(FILE)))
 
 
 def _called(context: Any) -> str:

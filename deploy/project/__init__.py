@@ -3,3 +3,10 @@
 from __future__ import annotations
 
 FILE = "deploy.toml"
+# Commands that take from it what they are not told (see ``defaults``).
+COMMANDS = frozenset(
+    {
+        *("convert", "verify", "diagnose", "evaluate", "benchmark", "gate", "gate calibrate", "package"),
+        "models cost",
+    }
+)

@@ -27,17 +27,16 @@ def defaults_for(command: str, given: Given, project: Project) -> Values:
     """Values of a command's parameters.
 
     Args:
-        command: as it is called, like ``gate calibrate``.
+        command: one of ``COMMANDS``.
         given: parameters that the user gave: what belongs to another one of the file's is left out.
         project: with a ``[model]``; another one gives nothing.
 
     Returns:
         By parameter, as the user would write them; never one that is None.
     """
-    make = COMMANDS.get(command)
-    if make is None or project.settings.model is None:
+    if project.settings.model is None:
         return {}
-    found = make(project, given)
+    found = MAKERS[command](project, given)
     return {name: value for name, value in found.items() if value not in (None, (), [])}
 
 
@@ -190,7 +189,7 @@ def _cost(project: Project, given: Given) -> Values:
     return _model(project.settings, given)
 
 
-COMMANDS: Mapping[str, Callable[[Project, Given], Values]] = {
+MAKERS: Mapping[str, Callable[[Project, Given], Values]] = {
     "convert": _convert,
     "verify": _verify,
     "diagnose": _diagnose,
