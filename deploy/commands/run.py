@@ -61,9 +61,11 @@ def run(
         data = {"dry_run": True, "steps": [_plan_data(item) for item in planned]}
         return Outcome(data, lambda: _render_plan(planned), as_json)
     jobs = jobs or usual_jobs()
-    with opened(file, again, alone=True) as project, announcer() as announce:
+    settings = Settings(threads_for(jobs), store_runs, history, label)
+    with opened(file, again, alone=True) as project:
         _tell_plan(project.survey())
-        results = project.run(Settings(threads_for(jobs), store_runs, history, label), jobs, announce)
+        with announcer() as announce:
+            results = project.run(settings, jobs, announce)
     code = worst_code(results)
     data = {"dry_run": False, "exit_code": code, "steps": [asdict(result) for result in results]}
     return Outcome(data, lambda: _render(results), as_json, code)

@@ -21,6 +21,7 @@ from typing import Any
 
 from mobiledeploy.deploy.outputs import writing
 from mobiledeploy.deploy.pipeline.sealed import canonical, seal, unseal
+from mobiledeploy.errors import InputError
 
 FOLDER = Path(".mobiledeploy")
 VERSION = 1
@@ -168,13 +169,19 @@ class Cache:
         """Remove what broken runs left, and entries that no run has used for long.
 
         Raises:
+            InputError: a folder is a link: what is removed would be somebody else's.
             OutputError: it cannot be removed.
         """
+        entries = self._folder / "cache"
+        for folder in (self._folder, self.work, entries):
+            if folder.is_symlink():
+                raise InputError(
+                    "this is a link", where=str(folder), hint="Remove it: it is for results alone"
+                )
         with writing(self.work):
             if self.work.exists():
                 shutil.rmtree(self.work)
             self.work.mkdir(parents=True)
-            entries = self._folder / "cache"
             for entry in list(entries.iterdir()) if entries.exists() else []:
                 if time.time() - entry.stat().st_mtime > _KEPT_SECONDS:
                     shutil.rmtree(entry)

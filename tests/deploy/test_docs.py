@@ -103,8 +103,19 @@ def test_every_exit_code_is_documented() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *("init", "convert", "inspect", "verify", "diagnose", "evaluate", "benchmark", "gate", "package"),
-        *("models", "doctor", "lab scheduler", "lab worker", "lab status"),
+        *(
+            "init",
+            "run",
+            "convert",
+            "inspect",
+            "verify",
+            "diagnose",
+            "evaluate",
+            "benchmark",
+            "gate",
+            "package",
+        ),
+        *("package", "models", "doctor", "lab scheduler", "lab worker", "lab status"),
     ],
 )
 def test_every_option_is_documented(command: str) -> None:

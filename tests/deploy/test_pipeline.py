@@ -241,6 +241,26 @@ def test_outputs_stay_in_the_project(tmp_path: Path) -> None:
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["", "cache", "work"])
+def test_what_is_kept_is_no_link(tmp_path: Path, name: str) -> None:
+    """Old entries are removed: through a link they would be somebody's files."""
+    (tmp_path / "mine" / "work" / "precious").mkdir(parents=True)
+    os.utime(tmp_path / "mine" / "work", (1, 1))
+    link = FOLDER / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match="this is a link"):
+        run(Work())
+    assert (tmp_path / "mine" / "work" / "precious").is_dir()
+
+
+def test_results_that_nothing_used_for_long_go() -> None:
+    run(Work())
+    os.utime(next((FOLDER / "cache").iterdir()), (1, 1))
+    assert len(done_again()) == 1
+    assert done_again() == []
+
+
 def test_a_missing_input_is_told_with_its_line_and_the_rest_is_done() -> None:
     plan = [replace(PLAN[0], sources={"weights": Source("gone", "deploy.toml, line 3")}), *PLAN[1:]]
     results = run(Work(), plan)
