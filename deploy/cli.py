@@ -23,16 +23,20 @@ from mobiledeploy.deploy.commands import (
     evaluate,
     gate,
     history,
+    init,
     inspect,
     lab,
     models,
     package,
     report,
+    run,
     sweep,
     verify,
 )
+from mobiledeploy.deploy.commands.from_project import ProjectCommand, ProjectGroup
 from mobiledeploy.deploy.commands.outcome import Lines, Outcome, to_json
-from mobiledeploy.errors import MobileDeployError, RefusedError
+from mobiledeploy.deploy.failures import describe, describe_defect
+from mobiledeploy.errors import MobileDeployError
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 defect in mobiledeploy, 2 wrong usage, 3 bad input, 4 not supported, "
@@ -72,7 +76,7 @@ def _root(
 def _add(
     command: Callable[..., Outcome], example: str, group: typer.Typer = app, name: str | None = None
 ) -> None:
-    group.command(name, epilog=_epilog(example))(_quietly(command))
+    group.command(name, cls=ProjectCommand, epilog=_epilog(example))(_quietly(command))
 
 
 def _quietly(command: Callable[..., Outcome]) -> Callable[..., Outcome]:
@@ -105,7 +109,7 @@ def _add_command_and_group(
 ) -> None:
     """A group that is a command itself: ``gate``, and ``gate calibrate`` below it."""
     function, example = own
-    group = typer.Typer(help=about, epilog=_epilog(example), rich_markup_mode=None)
+    group = typer.Typer(cls=ProjectGroup, help=about, epilog=_epilog(example), rich_markup_mode=None)
     command = _quietly(function)
 
     @functools.wraps(function)
@@ -118,6 +122,8 @@ def _add_command_and_group(
     app.add_typer(group, name=name)
 
 
+_add(init.init, init.EXAMPLE)
+_add(run.run, run.EXAMPLE)
 _add(convert.convert, convert.EXAMPLE)
 _add(inspect.inspect, inspect.EXAMPLE)
 _add(verify.verify, verify.EXAMPLE)
@@ -166,11 +172,11 @@ def main(arguments: list[str] | None = None) -> int:
     except MobileDeployError as error:
         if debug:
             raise
-        return _fail(as_json, _describe(error))
+        return _fail(as_json, describe(error))
     except Exception as error:
         if debug:
             raise
-        return _fail(as_json, _describe_defect(error))
+        return _fail(as_json, describe_defect(error))
 
 
 def _ignore(_: object) -> None:
@@ -195,31 +201,6 @@ def _run(arguments: list[str]) -> int:
 
         Console(highlight=False).print(text)
     return result.exit_code
-
-
-def _describe(error: MobileDeployError) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "kind": type(error).__name__,
-        "message": str(error),
-        "what": error.what,
-        "where": error.where,
-        "hint": error.hint,
-        "exit_code": error.exit_code,
-    }
-    if isinstance(error, RefusedError):
-        from dataclasses import asdict
-
-        described["refusals"] = [asdict(refusal) for refusal in error.refusals]
-    return described
-
-
-def _describe_defect(error: Exception) -> dict[str, Any]:
-    text = " ".join(str(error).split())
-    message = (
-        f"{type(error).__name__}: {text}. This is a defect in mobiledeploy: please report it with "
-        "the command and what MOBILEDEPLOY_DEBUG=1 prints"
-    )
-    return {"kind": type(error).__name__, "message": message, "exit_code": MobileDeployError.exit_code}
 
 
 def _fail(as_json: bool, described: dict[str, Any]) -> int:

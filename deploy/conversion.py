@@ -15,7 +15,7 @@ from mobiledeploy.deploy.samples import Reference, take_reference
 from mobiledeploy.deploy.sources import as_source
 from mobiledeploy.deploy.stages import Stages
 from mobiledeploy.deploy.verification import compare
-from mobiledeploy.deploy.wanted import Wanted
+from mobiledeploy.deploy.wanted import Wanted, file_stem
 from mobiledeploy.errors import InputError, OutputError, VerificationError
 from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.formats import FORMATS, needs, open_session, read_artifact
@@ -317,14 +317,8 @@ def _reject(partial: Path, final: Path, report: VerificationReport) -> None:
 
 
 def default_name(source: SourceModel, *, width: float | None = None, resolution: int | None = None) -> str:
-    """Stem of the file for a model: its reference's last part, then what was chosen."""
-    # A zoo name may be followed by its width in brackets.
-    reference = source.provenance.model.partition(" (")[0] or "model"
-    if reference.endswith(".pt2"):
-        reference = Path(reference).stem
-    stem = reference.rpartition(":")[2].rpartition("/")[2]
-    chosen = [f"{value:g}" for value in (width, resolution) if value is not None]
-    return "_".join([stem or "model", *chosen])
+    """Stem of the file for a model, see ``file_stem``."""
+    return file_stem(source.provenance.model or "model", width=width, resolution=resolution)
 
 
 def plan_outputs(targets: Sequence[Target], name: str, output: str | Path | None) -> dict[Target, Path]:

@@ -38,6 +38,7 @@ class Package:
 PACKAGES = (
     Package("numpy", "numpy", "1.26", "", ("base",)),
     Package("pillow", "PIL.Image", "10.2", "", ("base",)),
+    Package("pydantic", "pydantic", "2.12", "", ("base",)),
     Package("rich", "rich", "13.7", "", ("base",)),
     Package("typer", "typer", "0.19.2", "", ("base",)),
     Package("torch", "torch", "2.9", "2.14", ("torch",)),

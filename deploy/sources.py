@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mobiledeploy.contract import Preprocessing, Provenance, Task
+from mobiledeploy.device_tests.history.decode import decode
 from mobiledeploy.errors import InputError
+from mobiledeploy.preprocessing import check
+from mobiledeploy.presets import preset
 from mobiledeploy.runtimes.formats import needs
 from mobiledeploy.source import SourceModel
 
@@ -63,6 +67,70 @@ def as_source(
         preprocessing=preprocessing or source.preprocessing,
         labels=source.labels if labels is None else labels,
     )
+
+
+def load_described(
+    model: str | None,
+    *,
+    weights: str | Path | None = None,
+    width: float | None = None,
+    resolution: int | None = None,
+    task: Task | None = None,
+    preprocessing: str | None = None,
+    class_names: Path | None = None,
+) -> SourceModel:
+    """Load a reference, and say of it what it does not say itself.
+
+    Args:
+        model, weights, width, resolution, task: as in ``as_source``.
+        preprocessing: a preset's name, or a JSON object of ``Preprocessing``'s fields; the size is the
+            model's.
+        class_names: text file, one name a line, in output order.
+
+    Raises:
+        InputError: as ``as_source``; a preprocessing or a file of names that does not fit.
+    """
+    source = as_source(model, weights=weights, width=width, resolution=resolution, task=task)
+    if preprocessing is not None:
+        source = replace(source, preprocessing=_rule(preprocessing, source))
+    if class_names is not None:
+        source = replace(source, labels=_names(class_names))
+    return source
+
+
+def _rule(text: str, source: SourceModel) -> Preprocessing:
+    shape = source.example_input[0].shape
+    if len(source.example_input) != 1 or len(shape) != 4:
+        raise InputError(
+            "the model does not take one image", where="preprocessing", hint="Leave the preprocessing out"
+        )
+    _, channels, height, width = shape
+    if not text.lstrip().startswith("{"):
+        return preset(text, height, width, channels)
+    where = "preprocessing"
+    try:
+        given = {"height": height, "width": width, **json.loads(text)}
+        rule = decode(Preprocessing, given)
+    except ValueError as error:
+        raise InputError(f"not understood ({error})", where=where, hint="See docs/contract.md") from error
+    if not len(rule.mean) == len(rule.std) == channels:
+        raise InputError(
+            f"the model's input has {channels} channels, mean {len(rule.mean)} and std {len(rule.std)}",
+            where=where,
+            hint="Give one number for each channel",
+        )
+    check(rule)
+    return rule
+
+
+def _names(file: Path) -> tuple[str, ...]:
+    try:
+        return tuple(file.read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise InputError(
+            f"the class names cannot be read ({reason})", where=str(file), hint="Check the path"
+        ) from error
 
 
 def _wrap(

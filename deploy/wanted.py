@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import UNSIGNED_SHIFT, Contract, InputDtype, Precision, Target, TensorSpec
@@ -174,6 +175,17 @@ class Wanted:
             inputs=tuple(_in_dtype(spec, self.input_dtype) for spec in contract.inputs),
             outputs=tuple(_in_dtype(spec, self.output_dtype) for spec in contract.outputs),
         )
+
+
+def file_stem(reference: str, *, width: float | None = None, resolution: int | None = None) -> str:
+    """Stem of a model's files: the last part of its reference, then what was chosen."""
+    # A zoo name may be followed by its width in brackets.
+    name = reference.partition(" (")[0]
+    if name.endswith(".pt2"):
+        name = Path(name).stem
+    stem = name.rpartition(":")[2].rpartition("/")[2]
+    chosen = [f"{value:g}" for value in (width, resolution) if value is not None]
+    return "_".join([stem or "model", *chosen])
 
 
 def for_task(recipe: Recipe, source: SourceModel) -> Recipe:

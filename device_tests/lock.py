@@ -60,6 +60,31 @@ def this_process(purpose: str = "") -> Owner:
 
 
 @contextmanager
+def hold_file(path: Path, purpose: str = "") -> Iterator[Owner | None]:
+    """Hold a lock file while the block runs, unless another process does.
+
+    Args:
+        path: made if it is not there; it stays.
+        purpose: for those who are kept off.
+
+    Yields:
+        None, or who holds it.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    with _open_file(path) as file:
+        if not _try_lock(file):
+            yield _read_owner(file)
+            return
+        _sign(file, purpose)
+        try:
+            yield None
+        finally:
+            _unlock(file)
+
+
+@contextmanager
 def hold(identities: Sequence[str], device: str, purpose: str = "", wait: float = 0.0) -> Iterator[None]:
     """Keep every other process off a device while the block runs.
 
@@ -113,7 +138,14 @@ def state_folder() -> Path:
 
 
 def _open(identity: str) -> IO[str]:
-    path = lock_file(identity)
+    try:
+        return _open_file(lock_file(identity))
+    except OutputError as error:
+        error.hint = "Make its folder writable, or set XDG_STATE_HOME to one that is"
+        raise
+
+
+def _open_file(path: Path) -> IO[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("a+", encoding="utf-8")
@@ -121,7 +153,7 @@ def _open(identity: str) -> IO[str]:
         raise OutputError(
             f"no lock can be made ({error.strerror})",
             where=str(path),
-            hint="Make its folder writable, or set XDG_STATE_HOME to one that is",
+            hint="Make its folder writable",
         ) from error
 
 

@@ -13,9 +13,12 @@ from mobiledeploy.deploy.collector import collector_paused
 from mobiledeploy.deploy.commands.inspect import to_data
 from mobiledeploy.deploy.commands.options import (
     CalibrationOption,
+    ClassNamesOption,
     Images,
     RecipeOption,
     Resolution,
+    RuleOption,
+    TaskOption,
     Weights,
     Width,
     comparison_images,
@@ -74,6 +77,9 @@ def convert(
     weights: Weights = None,
     width: Width = None,
     resolution: Resolution = None,
+    task: TaskOption = None,
+    preprocessing: RuleOption = None,
+    class_names: ClassNamesOption = None,
     input_dtype: Annotated[
         InputDtype | None,
         typer.Option(
@@ -125,18 +131,28 @@ def convert(
     A file that differs beyond the tolerance is kept as NAME.rejected, and the command fails.
     """
     from mobiledeploy.deploy.budget import Drop
-    from mobiledeploy.deploy.conversion import convert_all, default_name
-    from mobiledeploy.deploy.sources import as_source
+    from mobiledeploy.deploy.conversion import convert_all
+    from mobiledeploy.deploy.sources import load_described
+    from mobiledeploy.deploy.wanted import file_stem
+    from mobiledeploy.models import DEFAULT_MODEL
 
     with announcer() as announce, collector_paused():
         stages = Stages(announce)
         chosen = comparison_images(images)
         with stages.stage("load", model or "the default model"):
-            source = as_source(model, weights=weights, width=width, resolution=resolution)
+            source = load_described(
+                model,
+                weights=weights,
+                width=width,
+                resolution=resolution,
+                task=task,
+                preprocessing=preprocessing,
+                class_names=class_names,
+            )
         conversions = convert_all(
             source,
             tuple(cast("list[Target]", target or ["tflite"])),
-            name=default_name(source, width=width, resolution=resolution),
+            name=file_stem(model or DEFAULT_MODEL, width=width, resolution=resolution),
             precision=precision,
             input_dtype=input_dtype,
             output_dtype=output_dtype,

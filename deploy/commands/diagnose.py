@@ -14,6 +14,8 @@ from mobiledeploy.deploy.commands.options import (
     CalibrationOption,
     RecipeOption,
     Resolution,
+    RuleOption,
+    TaskOption,
     Weights,
     Width,
     read_recipe,
@@ -41,6 +43,8 @@ def diagnose(
     weights: Weights = None,
     width: Width = None,
     resolution: Resolution = None,
+    task: TaskOption = None,
+    preprocessing: RuleOption = None,
     recipe: RecipeOption = None,
     sort: Annotated[
         Literal["graph", "cost"], typer.Option("--sort", help="In the model's order, or the costliest first.")
@@ -61,7 +65,7 @@ def diagnose(
     from mobiledeploy.deploy.layer_diagnosis import diagnose_source
     from mobiledeploy.deploy.layer_plot import plot as draw
     from mobiledeploy.deploy.pictures import check_picture
-    from mobiledeploy.deploy.sources import as_source
+    from mobiledeploy.deploy.sources import load_described
 
     if plot is not None:
         check_picture(plot)
@@ -69,7 +73,14 @@ def diagnose(
         stages = Stages(announce)
         chosen = read_recipe(recipe)
         with stages.stage("load", model or "the default model"):
-            source = as_source(model, weights=weights, width=width, resolution=resolution)
+            source = load_described(
+                model,
+                weights=weights,
+                width=width,
+                resolution=resolution,
+                task=task,
+                preprocessing=preprocessing,
+            )
         found = diagnose_source(source, calibration, chosen, stages)
         if plot is not None:
             with stages.stage("plot", str(plot)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,10 +37,8 @@ HELP = "Whether a model became slower, larger or worse: pass, fail or inconclusi
 EXAMPLE = "mobiledeploy gate --candidate new.tflite --baseline old.tflite --device adb --max-regression 3%"
 CALIBRATE_EXAMPLE = "mobiledeploy gate calibrate --device adb"
 FAILED, INCONCLUSIVE, TROUBLE = 9, 10, 8
-_CODES = {"pass": 0, "fail": FAILED, "inconclusive": INCONCLUSIVE, "trouble": TROUBLE}
+CODES = {"pass": 0, "fail": FAILED, "inconclusive": INCONCLUSIVE, "trouble": TROUBLE}
 STORED = "history:"
-CONFIG = Path("deploy.toml")
-TABLE = "gates"
 # Runs of the same file that are looked through for further sessions.
 _SESSIONS = 50
 
@@ -207,7 +204,7 @@ def gate(
     write_reports(report, wanted)
     tell_github(report)
     data = {**report.to_dict(), "history": {"ids": ids, "problem": unstored}}
-    return Outcome(data, lambda: _render(report, unstored), as_json, _CODES[report.outcome])
+    return Outcome(data, lambda: _render(report, unstored), as_json, CODES[report.outcome])
 
 
 def calibrate(
@@ -291,24 +288,16 @@ def _setting(
 
 def _gates(options: dict[str, str | None], config: Path | None) -> tuple[Gate, ...]:
     """Those of the table, then options, which take the place of the table's."""
-    from mobiledeploy.device_tests.gate import gates_from_table, parse_gate
+    from mobiledeploy.deploy.project import FILE
+    from mobiledeploy.deploy.project.loading import load
+    from mobiledeploy.device_tests.gate import parse_gate
 
     given = tuple(parse_gate(name, text) for name, text in options.items() if text is not None)
-    file = config or (CONFIG if CONFIG.is_file() else None)
+    file = config or (Path(FILE) if Path(FILE).is_file() else None)
     if file is None:
         return given
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8")).get(TABLE, {})
-    except OSError as error:
-        raise InputError(
-            f"cannot be read ({error.strerror})", where=str(file), hint="Check --config"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"this is no TOML ({error})", where=str(file), hint="Correct it") from error
-    if not isinstance(table, dict):
-        raise InputError(f"{TABLE} is no table", where=str(file), hint=f"Write [{TABLE}]")
     names = {item.kind.name for item in given}
-    return (*(item for item in gates_from_table(table, str(file)) if item.kind.name not in names), *given)
+    return (*(item for item in load(file).limits if item.kind.name not in names), *given)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mobiledeploy.contract import Task
 from mobiledeploy.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +24,21 @@ Weights = Annotated[
 Width = Annotated[float | None, typer.Option("--width", metavar="A", help="Width multiplier, e.g. 0.5.")]
 Resolution = Annotated[
     int | None, typer.Option("--resolution", metavar="R", help="Input height and width, pixels.")
+]
+TaskOption = Annotated[
+    Task | None, typer.Option("--task", help="Of a model of your own: what its outputs are for.")
+]
+RuleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--preprocessing",
+        metavar="PRESET|JSON",
+        help="In place of the model's own: imagenet, inception, unit, lite, raw, or an object.",
+    ),
+]
+ClassNamesOption = Annotated[
+    Path | None,
+    typer.Option("--class-names", metavar="FILE", help="The name of one class a line, in output order."),
 ]
 Images = Annotated[
     Path | None,
@@ -45,8 +61,12 @@ CalibrationOption = Annotated[
     ),
 ]
 RecipeOption = Annotated[
-    Path | None,
-    typer.Option("--recipe", metavar="JSON", help="How to quantize; fields left out have their defaults."),
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="FILE|JSON",
+        help="How to quantize: a file, or the object itself; fields left out have their defaults.",
+    ),
 ]
 RunnerName = Literal["auto", "native", "python", "benchmark_model"]
 RunnerOption = Annotated[
@@ -93,22 +113,24 @@ StoreOption = Annotated[
 MAX_IMAGES = 16
 
 
-def read_recipe(file: Path | None) -> Recipe | None:
-    """The recipe in a file; None for no file.
+def read_recipe(given: str | None) -> Recipe | None:
+    """The recipe in a file, or in the text of an object itself; None for none.
 
     Raises:
         InputError: the file is not there, or holds no recipe.
     """
-    if file is None:
+    if given is None:
         return None
     from mobiledeploy.quantize import Recipe
 
+    if given.lstrip().startswith("{"):
+        return Recipe.from_json(given)
     try:
-        return Recipe.from_json(file.read_text(encoding="utf-8"))
+        return Recipe.from_json(Path(given).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise InputError(
-            f"the recipe cannot be read ({reason})", where=str(file), hint="Check the path"
+            f"the recipe cannot be read ({reason})", where=given, hint="Check the path"
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mobiledeploy.errors import EnvironmentProblem
@@ -27,11 +28,15 @@ def find_measured(sha256: str, history: str | None) -> Measured:
         EnvironmentProblem: one was named, and the packages that read it are not installed.
     """
     try:
-        rows = _rows(sha256, history)
+        return measured_of(_rows(sha256, history))
     except EnvironmentProblem:
         if history:
             raise
-        rows = []
+        return measured_of([])
+
+
+def measured_of(rows: Sequence[Row]) -> Measured:
+    """Rows of one file as ``find_measured`` gives them."""
     return {
         "accuracy": [_accuracy(row) for row in rows if row.kind == "accuracy"],
         "latency": [_latency(row) for row in rows if row.kind == "latency"],

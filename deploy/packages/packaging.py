@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mobiledeploy.deploy.packages.checking import check_package
-from mobiledeploy.deploy.packages.measured import find_measured
+from mobiledeploy.deploy.packages.measured import Measured, find_measured
 from mobiledeploy.deploy.packages.names import check_name
 from mobiledeploy.deploy.packages.plan import PackagePlan
 from mobiledeploy.deploy.packages.platforms import find_platform
@@ -41,6 +41,7 @@ def package(
     namespace: str | None = None,
     preprocessing: str | None = None,
     history: str | None = None,
+    measured: Measured | None = None,
     force: bool = False,
 ) -> Package:
     """Write a library that an app developer adds and calls with an image.
@@ -53,6 +54,7 @@ def package(
         namespace: of the generated code; None: ``com.example.`` and the name.
         preprocessing: name of a preset, for a file that does not carry its own.
         history: where runs of the file are looked for.
+        measured: what is known of the file, in place of a history.
         force: write over edited files, and beside foreign ones.
 
     Raises:
@@ -72,7 +74,7 @@ def package(
         targets=chosen.targets,
         platform=platform,
         preprocessing=preprocessing,
-        measured=lambda sha256: find_measured(sha256, history),
+        measured=lambda sha256: find_measured(sha256, history) if measured is None else measured,
     )
     plan = chosen.plan(subject)
     folder = Path(output)

@@ -18,7 +18,7 @@ from mobiledeploy.deploy.cli import main
 from mobiledeploy.deploy.conversion import convert
 from mobiledeploy.source import SourceModel
 
-COMMANDS = ("convert", "inspect", "verify", "diagnose", "evaluate", "models", "doctor")
+COMMANDS = ("init", "run", "convert", "inspect", "verify", "diagnose", "evaluate", "models", "doctor")
 HEAVY = {"torch", "numpy", "onnx", "onnxruntime", "coremltools", "ai_edge_litert", "PIL"}
 
 

@@ -103,8 +103,8 @@ def test_every_exit_code_is_documented() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *("convert", "inspect", "verify", "diagnose", "evaluate", "benchmark", "gate", "package", "sweep"),
-        *("models", "doctor", "lab scheduler", "lab worker", "lab status", "report"),
+        *("init", "run", "convert", "inspect", "verify", "diagnose", "evaluate", "benchmark", "gate"),
+        *("package", "sweep", "models", "doctor", "report", "lab scheduler", "lab worker", "lab status"),
     ],
 )
 def test_every_option_is_documented(command: str) -> None:

@@ -373,7 +373,7 @@ def test_gates_of_a_file(
 ) -> None:
     script()
     table = Path("deploy.toml")
-    table.write_text('[gates]\nmax-size = "100B"\nmax-regression = "3%"\n[other]\nx = 1\n')
+    table.write_text('[gates]\nmax-size = "100B"\nmax-regression = "3%"\n[model]\nname = "x"\n')
     assert main(run(files, "--json")) == 9
     data = answer(capsys)
     assert [(item["name"], item["outcome"]) for item in data["gates"]] == [
@@ -384,7 +384,8 @@ def test_gates_of_a_file(
     assert main(run(files, "--max-size", "5kB")) == 0
     for text, message in (
         ('[gates]\nmax-sise = "1MB"\n', "Did you mean max-size?"),
-        ("gates = 3\n", "no table"),
+        ("gates = 3\n", "should be a table"),
+        ("[other]\nx = 1\n", "line 1: unknown key 'other'"),
         ("[gates\n", "no TOML"),
     ):
         capsys.readouterr()

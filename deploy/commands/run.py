@@ -1,0 +1,150 @@
+"""``mobiledeploy run``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mobiledeploy.deploy.commands.options import HistoryOption, LabelOption, StoreOption
+from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
+from mobiledeploy.deploy.progress import announcer
+from mobiledeploy.deploy.project import FILE
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from mobiledeploy.deploy.pipeline.execution import Result
+    from mobiledeploy.deploy.pipeline.running import Planned
+
+EXAMPLE = "mobiledeploy run --dry-run"
+
+
+def run(
+    file: Annotated[Path, typer.Argument(metavar="TOML", help="The project's file.")] = Path(FILE),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan: what is fresh, what is to do, and why.")
+    ] = False,
+    again: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--again",
+            metavar="STEP",
+            help="Do this step anew, or all of a kind, like benchmark.",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", min=1, help="Steps side by side; the cores, up to 4, by default."),
+    ] = None,
+    store_runs: StoreOption = True,
+    label: LabelOption = None,
+    history: HistoryOption = None,
+    as_json: JsonOption = False,
+) -> Outcome:
+    """Do all that a project asks for: convert, quantize, verify, evaluate, benchmark, gate, package.
+
+    Each step is kept by the content of what it was made from, and done again only when that changes.
+    """
+    from mobiledeploy.deploy.pipeline.execution import worst_code
+    from mobiledeploy.deploy.pipeline.running import opened, threads_for, usual_jobs
+    from mobiledeploy.deploy.pipeline.starting import Settings
+
+    again = again or []
+    if dry_run:
+        with opened(file, again, alone=False) as project:
+            planned = project.survey()
+        data = {"dry_run": True, "steps": [_plan_data(item) for item in planned]}
+        return Outcome(data, lambda: _render_plan(planned), as_json)
+    jobs = jobs or usual_jobs()
+    settings = Settings(threads_for(jobs), store_runs, history, label)
+    with opened(file, again, alone=True) as project:
+        _tell_plan(project.survey())
+        with announcer() as announce:
+            results = project.run(settings, jobs, announce)
+    code = worst_code(results)
+    data = {"dry_run": False, "exit_code": code, "steps": [asdict(result) for result in results]}
+    return Outcome(data, lambda: _render(results), as_json, code)
+
+
+def _plan_data(item: Planned) -> dict[str, Any]:
+    step = item.step
+    return {
+        "step": step.name,
+        "state": item.state,
+        "reason": item.reason,
+        "needs": list(step.needs),
+        "device": step.device or None,
+        "files": list(step.publishes.values()),
+    }
+
+
+def _tell_plan(planned: Sequence[Planned]) -> None:
+    """The plan on stderr, one line for each step."""
+    width = max(len(item.step.name) for item in planned)
+    sys.stderr.writelines(
+        f"{item.step.name:{width}}  {item.state}{f': {item.reason}' if item.reason else ''}\n"
+        for item in planned
+    )
+
+
+def _render_plan(planned: Sequence[Planned]) -> RenderableType:
+    from mobiledeploy.deploy.commands.tables import columns
+
+    return columns(("step", "state", "why"), [(item.step.name, item.state, item.reason) for item in planned])
+
+
+def _render(results: Sequence[Result]) -> RenderableType:
+    from rich.console import Group
+
+    from mobiledeploy.deploy.commands.tables import columns, pairs
+
+    rows = [
+        (item.step, item.state, f"{item.seconds:.1f}" if item.state == "done" else "", _summary(item))
+        for item in results
+    ]
+    files = sorted(file for item in results for file in item.files)
+    notes = [(item.step, note) for item in results for note in _notes(item)]
+    ended = "nothing was to do" if all(item.state == "fresh" for item in results) else ""
+    facts = [*notes, *(("file", file) for file in files), ("run", ended)]
+    return Group(columns(("step", "state", "s", "result"), rows), "", pairs(facts))
+
+
+def _summary(result: Result) -> str:
+    """One line of what a step found."""
+    from mobiledeploy.deploy.commands.tables import milliseconds, size
+
+    if result.error is not None:
+        return str(result.error.get("message", ""))
+    if result.state == "skipped":
+        return result.reason
+    data, kind = result.data, result.step.partition(":")[0]
+    if kind in ("convert", "quantize"):
+        files = data["files"]
+        return ", ".join(f"{item['file']} {size(item['size'])} {item['arithmetic']}" for item in files)
+    if kind == "evaluate":
+        against = data["against_float"]
+        change = f", {against['points']:+.1f} points against float" if against else ""
+        return f"top-1 {100 * data['top1']['share']:.1f}%, top-5 {100 * data['top5']['share']:.1f}%{change}"
+    if kind == "benchmark":
+        return ", ".join(f"{item['file']} {milliseconds(item['median_ns'])} ms" for item in data["runs"])
+    if kind == "gate":
+        reasons = [item["reason"] for item in data["gates"] if item["outcome"] != "pass"]
+        return ": ".join([data["outcome"], *filter(None, ["; ".join(reasons)])])
+    return str(data.get("class", ""))
+
+
+def _notes(result: Result) -> list[str]:
+    data = result.data
+    unstored = data.get("history", {}).get("problem", "")
+    taken = result.reason.partition("taken away: ")[2]
+    return [
+        *([f"not stored: {unstored}"] if unstored else []),
+        *([f"no longer there: {taken}"] if taken else []),
+        *data.get("remarks", []),
+        *data.get("trouble", []),
+    ]

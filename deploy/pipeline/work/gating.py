@@ -1,0 +1,103 @@
+"""``gate``: limits of a file, measured where they have to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mobiledeploy.deploy.commands.gate import CODES
+from mobiledeploy.deploy.commands.storing import store
+from mobiledeploy.deploy.evaluation import evaluate
+from mobiledeploy.deploy.pipeline.work import Done, Task
+from mobiledeploy.deploy.pipeline.work.records import read_run
+from mobiledeploy.deploy.project import FILE
+from mobiledeploy.device_tests.accuracy_run import AccuracyRun
+from mobiledeploy.device_tests.affinity import check_affinity
+from mobiledeploy.device_tests.cooling import Coolness
+from mobiledeploy.device_tests.gate import Setting, gate, gates_from_table, parse_seconds
+from mobiledeploy.device_tests.gate.formats import FORMATS
+from mobiledeploy.device_tests.gate.formats.words import found, interval, limit
+from mobiledeploy.device_tests.gate.report import GateReport
+from mobiledeploy.runtimes.census import Artifact
+from mobiledeploy.runtimes.formats import read_artifact
+
+# What decides a gate for good: what is inconclusive or in trouble is worth another try.
+_FINAL = ("pass", "fail")
+
+
+def run(task: Task) -> Done:
+    """Decide; a fail is kept as a pass is, so that nobody tries again until it is green."""
+    given = task.settings
+    baseline = task.inputs.get("baseline") or given.get("baseline")
+    report = gate(
+        # Limits of files alone are read on no device.
+        given["device"] or "local",
+        read_artifact(task.inputs["file"]),
+        gates_from_table(given["limits"], FILE),
+        baseline=None if baseline is None else read_artifact(Path(baseline)),
+        setting=_setting(given),
+        evaluate=_Evaluations(task),
+        announce=task.announce,
+    )
+    ids, problem = store(report.runs, task.history, task.label) if task.store else ([], "")
+    for kind in given["reports"]:
+        (task.folder / kind).write_text(FORMATS[kind](report), encoding="utf-8", newline="\n")
+    data = {**_describe(report), "history": {"ids": ids, "problem": problem}}
+    return Done(data, CODES[report.outcome], report.outcome in _FINAL)
+
+
+def _setting(given: Any) -> Setting:
+    seconds = parse_seconds(given["time_limit"], f"{FILE}: gates.time-limit")
+    if not given["device"]:
+        return Setting(time_limit=seconds)
+    return Setting(
+        threads=given["threads"],
+        affinity=check_affinity(given["affinity"]),
+        governor=given["governor"],
+        coolness=Coolness(given["max_temperature"]),
+        runner=given["runner"],
+        time_limit=seconds,
+    )
+
+
+class _Evaluations:
+    """Accuracy of a file: of the project's own the run that is there, of an earlier release a new one."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        runs = [read_run(task.inputs[name]).run for name in ("run", "baseline_run") if name in task.inputs]
+        self._known = {item.sha256: item for item in runs if isinstance(item, AccuracyRun)}
+
+    def __call__(self, artifact: Artifact) -> AccuracyRun:
+        if artifact.sha256 not in self._known:
+            given = self._task.settings
+            self._task.announce(f"evaluate {artifact.path.name}")
+            self._known[artifact.sha256] = evaluate(
+                artifact.path,
+                given["images"],
+                labels=given["labels"],
+                label_offset=given["label_offset"],
+                workers=self._task.threads,
+            )
+        return self._known[artifact.sha256]
+
+
+def _describe(report: GateReport) -> dict[str, Any]:
+    return {
+        "file": report.candidate.name,
+        "device": report.device,
+        "outcome": report.outcome,
+        "gates": [
+            {
+                "name": item.name,
+                "outcome": item.outcome,
+                "limit": limit(item),
+                "found": found(item),
+                "interval": interval(item),
+                "reason": item.reason,
+            }
+            for item in report.gates
+        ],
+        "trouble": list(report.trouble),
+        "notes": list(report.notes),
+    }

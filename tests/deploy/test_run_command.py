@@ -1,0 +1,321 @@
+"""``mobiledeploy run`` as a user meets it: real steps, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mobiledeploy.deploy.cli import main
+from mobiledeploy.deploy.pipeline.cache import FOLDER
+from mobiledeploy.deploy.pipeline.plan import make_plan
+from mobiledeploy.deploy.project.loading import parse
+from mobiledeploy.device_tests.lock import hold_file
+from mobiledeploy.errors import MobileDeployError
+
+RUN = [sys.executable, "-m", "mobiledeploy.deploy", "run", "--json", "--no-store"]
+# As ``mobiledeploy init`` would have it for a model of one's own.
+TINY = """
+[model]
+name = "net:build"
+class-names = "classes.txt"
+preprocessing = "inception"
+task = "image-classification"
+[convert]
+targets = ["tflite", "onnx"]
+precision = "int8"
+[recipe]
+rounding = "nearest"
+[data]
+calibration = "photos"
+images = "photos"
+labels = "photos.csv"
+[gates]
+max-size = "1MB"
+reports = ["junit"]
+[packages.linux]
+name = "Tiny"
+"""
+NET = """
+import torch
+
+def build():
+    layers = [torch.nn.Conv2d(3, 8, 3, stride=2), torch.nn.ReLU6(), torch.nn.AdaptiveAvgPool2d(1)]
+    net = torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(8, 4)).eval()
+    return net, torch.zeros(1, 3, 16, 16)
+"""
+
+
+@pytest.fixture
+def tiny_project(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "deploy.toml").write_text(TINY)
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "classes.txt").write_text("ant\nbee\ncat\ndog\n")
+    names = sorted(path.name for path in photos.iterdir())
+    lines = "".join(f"{name},{index % 4}\n" for index, name in enumerate(names))
+    (tmp_path / "photos.csv").write_text(f"file,label\n{lines}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ".state"))
+    return tmp_path
+
+
+def plan(text: str) -> dict[str, Any]:
+    return {step.name: step for step in make_plan(parse(Path("deploy.toml"), text))}
+
+
+def ask(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
+    code = main([*arguments, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_plan_is_data(tiny_project: Path) -> None:
+    steps = plan(TINY + '[measure]\ndevices = ["local"]\n')
+    assert list(steps) == [
+        "convert:fp32",
+        "quantize:int8",
+        "evaluate:build.tflite",
+        "evaluate:build_int8.tflite",
+        "evaluate:build.onnx",
+        "evaluate:build_int8.onnx",
+        "benchmark:local",
+        "gate:build_int8.tflite",
+        "gate:build_int8.onnx",
+        "package:linux",
+    ]
+    assert steps["package:linux"].needs == (
+        "quantize:int8",
+        "evaluate:build_int8.tflite",
+        "benchmark:local",
+        "gate:build_int8.tflite",
+    )
+    assert set(steps["quantize:int8"].sources) == {"class names", "code of the project", "calibration"}
+    assert "calibration" not in steps["convert:fp32"].sources
+    assert steps["benchmark:local"].device == "local"
+    assert steps["gate:build_int8.tflite"].device == ""
+    timed = plan(TINY.replace('"1MB"', '"1MB"\nmax-median = "1s"') + '[measure]\ndevices = ["local"]\n')
+    assert timed["gate:build_int8.onnx@local"].device == "local"
+    floats = plan("[convert]\nprecision = 'fp16'\n[data]\nimages = 'x'\n")
+    assert list(floats) == [
+        "convert:fp32",
+        "convert:fp16",
+        "evaluate:mobilenet_v2.tflite",
+        "evaluate:mobilenet_v2_fp16.tflite",
+    ]
+    assert list(plan("")) == ["convert:fp32"]
+    # One device by two names, and what this machine is, are part of what was measured.
+    assert steps["benchmark:local"].settings["address"]["kind"] == "local"
+    assert steps["benchmark:local"].settings["address"]["host"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[convert]\nprecision = "int8"\n', "line 2: int8 needs the range of each activation"),
+        ('[recipe]\nrounding = "nearest"\n', "deploy.toml: calibration, a recipe"),
+        ('[model]\npreprocessing = "imagnet"\n', "line 2: there is no preprocessing preset 'imagnet'"),
+        ("[convert]\nmax-drop = 1\n", "line 2: a largest drop is for quantized files"),
+        ('[data]\nlabels = "x.csv"\n', "line 2: there are no images"),
+        ('[gates]\nmax-p90 = "9ms"\n', "line 2: max-p90 is measured on a device, and there is none"),
+        ("[gates]\nmax-top1-drop = 1\n", "line 2: max-top1-drop compares with a baseline"),
+        ('[gates]\nbaseline = "old"\nmax-top1-drop = 1\n', "line 3: accuracy needs images"),
+        ('[gates]\nbaseline = "float"\nmax-size = "1MB"\n', "line 2: the files are the float ones"),
+        ('[measure]\ndevices = ["no such"]\n', "line 2: no such device"),
+        ('[packages.ios]\nname = "lower"\n', "line 1: 'lower' cannot be the name of a class"),
+        ('[packages.linux]\ntarget = "coreml"\n', "line 1: a package for linux holds coreml, and convert.ta"),
+    ],
+)
+def test_what_does_not_go_together_is_told_before_anything_is_done(text: str, message: str) -> None:
+    with pytest.raises(MobileDeployError) as caught:
+        plan(text)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("deploy.toml")
+
+
+def test_what_cannot_be_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, data = ask(capsys, "run")
+    assert code == 3
+    assert "Write one with `mobiledeploy init`" in data["error"]["message"]
+    Path("deploy.toml").write_text('[model]\nweights = "gone.pth"\nname = "mobilenet_v1"\n')
+    code, data = ask(capsys, "run", "--dry-run")
+    assert code == 3
+    assert "deploy.toml, line 2: gone.pth: no such file" in data["error"]["message"]
+    assert "Did you mean convert" in ask(capsys, "run", "--again", "convrt")[1]["error"]["message"]
+    assert not FOLDER.exists()
+    Path("gone.pth").write_bytes(b"")
+    with hold_file(FOLDER / "lock", "run"):
+        code, data = ask(capsys, "run")
+    assert code == 7
+    assert f"a run is there already: {Path.home().owner()}@" in data["error"]["message"]
+    code, data = ask(capsys, "run", "--dry-run")
+    assert (code, data["steps"][0]["state"]) == (0, "to do")
+
+
+@pytest.mark.slow
+def test_from_a_model_to_a_gated_package(tiny_project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, data = ask(capsys, "run")
+    assert code == data["exit_code"] == 0, data
+    steps = {step["step"]: step for step in data["steps"]}
+    assert {step["state"] for step in steps.values()} == {"done"}
+    assert all(item["verified"] for item in steps["quantize:int8"]["data"]["files"])
+    assert steps["evaluate:build_int8.tflite"]["data"]["against_float"]["agreement"] > 0.5
+    assert steps["gate:build_int8.tflite"]["data"]["outcome"] == "pass"
+    assert "<testsuite" in Path("build/gates/build_int8.tflite.xml").read_text()
+    manifest = json.loads(next(Path("build/packages/linux").rglob("mobiledeploy-package.json")).read_text())
+    (accuracy,) = manifest["measured"]["accuracy"]
+    assert accuracy["top1"] == steps["evaluate:build_int8.tflite"]["data"]["top1"]["share"]
+    assert manifest["contract"]["labels"] == ["ant", "bee", "cat", "dog"]
+    first = contents(Path("build"))
+    code, data = ask(capsys, "run")
+    assert (code, {step["state"] for step in data["steps"]}) == (0, {"fresh"})
+    # What the model's code says counts, what it says of itself does not.
+    Path("net.py").write_text(NET.replace("ReLU6", "ReLU"))
+    Path("notes.txt").write_text("x")
+    code, data = ask(capsys, "run", "--dry-run")
+    assert [step["reason"] for step in data["steps"][:2]] == ["changed: code of the project"] * 2
+    Path("net.py").write_text(NET)
+    # A gate that fails keeps the package back, and what was there before is taken away.
+    Path("deploy.toml").write_text(TINY.replace("1MB", "1kB"))
+    code, data = ask(capsys, "run")
+    assert (code, data["steps"][-1]["state"]) == (9, "skipped")
+    assert not Path("build/packages/linux").exists()
+    Path("deploy.toml").write_text(TINY)
+    assert ask(capsys, "run")[0] == 0
+    assert contents(Path("build")) == first
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(tiny_project: Path, tmp_path: Path) -> None:
+    """Twenty kills of the real thing in a row: what was done stays, and the end is the same."""
+    # Reports of gates say when they were decided.
+    Path("deploy.toml").write_text(TINY.replace('reports = ["junit"]\n', ""))
+    assert subprocess.run(RUN, capture_output=True, check=False).returncode == 0
+    expected = contents(Path("build"))
+    shutil.rmtree("build")
+    shutil.rmtree(FOLDER)
+    generator = random.Random(11)  # noqa: S311
+    for _ in range(20):
+        process = subprocess.Popen(RUN, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(generator.uniform(0.1, 2.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(RUN, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert contents(Path("build")) == expected
+    assert list((FOLDER / "work").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_steps_do_not_outlive_a_run(tiny_project: Path) -> None:
+    process = subprocess.Popen(RUN, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while "begins" not in process.stderr.readline():
+        pass
+    children = _children(process.pid)
+    assert children
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while any(Path("/proc", str(child)).exists() for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == parent:
+            found.append(int(status.parent.name))
+    return found
+
+
+def _heed_interrupts() -> None:
+    """Shells let processes in the background ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_keeps_what_was_done(tiny_project: Path) -> None:
+    process = subprocess.Popen(
+        RUN, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts
+    )
+    assert process.stderr is not None
+    while "convert:fp32: done" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert json.loads(out)["error"]["message"] == "interrupted"
+    done = subprocess.run(RUN, capture_output=True, check=True)
+    assert json.loads(done.stdout)["steps"][0]["state"] == "fresh"
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_v1_with_published_weights(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in the issue: checkpoint and 1000 images to gated packages by one command."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ".state"))
+    shutil.copy(data_dir / "weights" / "mobilenet_v1_0.25_224_keras.pth", "v1.pth")
+    shutil.copytree(data_dir / "images" / "calib_imagen_300", "calibration")
+    Path("images").symlink_to(data_dir / "images" / "imagenet1k_sample_1000")
+    shutil.copy(data_dir / "images" / "imagenet1k_sample_1000.csv", "images.csv")
+    options = {
+        "--model": "mobilenet_v1",
+        "--width": "0.25",
+        "--weights": "v1.pth",
+        "--calibration": "calibration",
+        "--images": "images",
+        "--labels": "images.csv",
+        "--platform": "linux",
+    }
+    assert ask(capsys, "init", *(text for pair in options.items() for text in pair))[0] == 0
+    text = Path("deploy.toml").read_text()
+    text = text.replace('# baseline = "float"', 'baseline = "float"').replace(
+        "# max-top1-drop", "max-top1-drop"
+    )
+    Path("deploy.toml").write_text(text)
+    code, data = ask(capsys, "run")
+    steps = {step["step"]: step for step in data["steps"]}
+    assert code == 0, data
+    name = "mobilenet_v1_0.25_int8.tflite"
+    assert steps[f"evaluate:{name}"]["data"]["top1"]["share"] > 0.57
+    assert [gate["outcome"] for gate in steps[f"gate:{name}"]["data"]["gates"]] == ["pass", "pass"]
+    assert Path("build/packages/linux/README.md").is_file()
+    begun = os.times()
+    done = subprocess.run(RUN, capture_output=True, check=True)
+    ended = os.times()
+    assert {step["state"] for step in json.loads(done.stdout)["steps"]} == {"fresh"}
+    # Of the processor: what else the machine does meanwhile is not in it.
+    assert ended.children_user + ended.children_system - begun.children_user - begun.children_system < 3
+    Path("calibration/0.png").write_bytes(next(Path("calibration").iterdir()).read_bytes())
+    states = {step["step"]: step["state"] for step in ask(capsys, "run", "--dry-run")[1]["steps"]}
+    assert states == {
+        "convert:fp32": "fresh",
+        "quantize:int8": "to do",
+        "evaluate:mobilenet_v1_0.25.tflite": "fresh",
+        f"evaluate:{name}": "after",
+        f"gate:{name}": "after",
+        "package:linux": "after",
+    }
