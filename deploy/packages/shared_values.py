@@ -36,7 +36,7 @@ def shared_values(subject: Subject) -> dict[str, Any]:
         "done": task.done,
         "does": task.does[0].upper() + task.does[1:],
         "result": "scores" if task.labelled and len(subject.outputs) == 1 else "outputs",
-        "decoded": any(vector.decoded is not None for vector in golden),
+        "decoded": golden[0].decoded is not None,
         "tolerance_of": [tolerance(golden, output, place) for place, output in enumerate(subject.outputs)],
         "tolerances": tolerances(golden, subject.outputs),
         "most": min(5, subject.classes),

@@ -115,14 +115,16 @@ def contract_values(contract: Contract, *, namespace: str, model: str, assets: s
 def values(subject: Subject) -> dict[str, Any]:
     """For all templates; see ``contract_values``."""
     module = subject.name.lower()
+    # First, because it refuses what cannot be expressed.
+    contract = contract_values(
+        subject.contract,
+        namespace=subject.namespace,
+        model=subject.model_name,
+        assets=asset_folder(subject.name, subject.sha256, contract_digest(subject.contract)),
+    )
     return {
         **shared_values(subject),
-        **contract_values(
-            subject.contract,
-            namespace=subject.namespace,
-            model=subject.model_name,
-            assets=asset_folder(subject.name, subject.sha256, contract_digest(subject.contract)),
-        ),
+        **contract,
         **_ENGINES[subject.target],
         "module": module,
         "aar": f"{module}.aar",
