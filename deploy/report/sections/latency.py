@@ -73,7 +73,8 @@ def _draw(drawn: Sequence[tuple[Subject, Spread]]) -> Spec:
         only="datum.sample",
         clip=True,
         size=12,
-        opacity=0.3,
+        opacity=0.4,
+        color="#56a0d8",
         yOffset=12,
         thickness=1,
     )
