@@ -161,7 +161,7 @@ def test_what_cannot_be_run(
     with hold_file(FOLDER / "lock", "run"):
         code, data = ask(capsys, "run")
     assert code == 7
-    assert f"a run is there already: {Path.home().owner()}@" in data["error"]["message"]
+    assert f"process {os.getpid()} for run" in data["error"]["message"]
     code, data = ask(capsys, "run", "--dry-run")
     assert (code, data["steps"][0]["state"]) == (0, "to do")
 
