@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,10 +23,10 @@ from mobiledeploy.deploy.packages.golden import draw
 from mobiledeploy.deploy.packages.packaging import Package, package
 from mobiledeploy.deploy.packages.platforms.ios.platform import Ios
 from mobiledeploy.deploy.packages.platforms.ios.swift import RESERVED, string
-from mobiledeploy.errors import InputError, UnsupportedError
+from mobiledeploy.errors import InputError
 from mobiledeploy.runtimes.formats import open_session
 
-TARGETS: tuple[Target, ...] = ("coreml", "onnx")
+TARGETS: tuple[Target, ...] = ("coreml", "onnx", "tflite")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def problems(folder: Path) -> str:
 @pytest.mark.parametrize("target", TARGETS)
 def test_all_swift_parses(target: str, made: dict[str, Package]) -> None:
     found = sources(made[target].folder)
-    assert len(found) == 10
+    assert len(found) == (11 if target == "tflite" else 10)
     assert [error for path in found for error in errors(path)] == []
 
 
@@ -84,6 +85,12 @@ VARIANTS: dict[str, tuple[Target, Preprocessing, TensorSpec, TensorSpec]] = {
         RAW,
         TensorSpec("x", (1, 16, 12, 3), "uint8", "NHWC", "image"),
         TensorSpec("out", (1, 4), "uint8", "", "probabilities", 1 / 256, 0),
+    ),
+    "tflite, int8": (
+        "tflite",
+        RAW,
+        TensorSpec("x", (1, 16, 12, 3), "int8", "NHWC", "image", 0.017, -3),
+        TensorSpec("out", (1, 4), "int8", "", "logits", 0.1, 7),
     ),
     "core ml, gray": (
         "coreml",
@@ -135,7 +142,7 @@ def test_a_reserved_name(made: dict[str, Package], tmp_path: Path) -> None:
         package(model, "ios", tmp_path / "p", name="Engine")
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", ["coreml", "onnx"])
 def test_what_package_swift_names_is_there(target: str, made: dict[str, Package]) -> None:
     folder = made[target].folder
     named = {text for text in strings(folder / "Package.swift") if text.startswith("Resources/")}
@@ -212,9 +219,19 @@ def test_the_same_file_gives_the_same_bytes(made: dict[str, Package], tmp_path: 
     }
 
 
-def test_a_format_for_other_platforms(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match="--target coreml or onnx"):
-        package(hostile_file(tmp_path, "tflite"), "ios", tmp_path / "p")
+def test_a_podspec_names_what_is_there(made: dict[str, Package], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(made["tflite"].folder, tmp_path / "pod"))
+    podspec = folder / "PetFinderModel.podspec"
+    text = podspec.read_text()
+    named = [word for word in re.findall(r'"([^"]+)"', text) if word.startswith(("Sources/", "Tests/"))]
+    assert len(named) == 4
+    assert all(list(folder.glob(word)) for word in named)
+    assert problems(folder) == ""
+    podspec.write_text(text.replace('"15.0"', '"11.0"').replace("Resources/*", "Resources/*.txt"))
+    assert "does not name Sources/PetFinderModel/Resources/*" in problems(folder)
+    assert "promises iOS 11.0" in problems(folder)
+    podspec.unlink()
+    assert "PetFinderModel.podspec is not there" in problems(folder)
 
 
 def test_checks(copy: Path) -> None:

@@ -24,6 +24,7 @@ DETECTION: Task = "object-detection"
 KINDS: tuple[tuple[Target, Task], ...] = (
     *(("coreml", task) for task in MODELS),
     ("onnx", DETECTION),
+    ("tflite", DETECTION),
     ("onnx", "multi-label-classification"),
 )
 Made = dict[tuple[Target, Task], Package]
@@ -43,7 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_swift_parses_and_names_are_reserved(kind: tuple[Target, Task], made: Made) -> None:
     found = sorted(made[kind].folder.rglob("*.swift"))
-    assert len(found) == 12
+    assert len(found) == (13 if kind[0] == "tflite" else 12)
     assert [error for path in found for error in errors(path)] == []
     name = made[kind].subject.name
     types = {each for path in found for each in type_names(path)}
@@ -93,10 +94,12 @@ class TestCompiled:
                 options = (*options, "-emit-module", "-emit-module-path", place, "-module-name", name)
                 return swiftc(folder, files, *search, *options)
 
-            for stub in ("CoreGraphics", "CoreVideo", "CoreML", "OnnxRuntimeBindings"):
-                make_module(stub, {f"{stub}.swift": (STUBS / f"{stub}.swift").read_text()})
-            bundle = {"Bundle.swift": (STUBS / "Bundle.swift").read_text()}
+            for engine in ("CoreGraphics", "CoreVideo", "CoreML", "OnnxRuntimeBindings", "TensorFlowLite"):
+                make_module(engine, {f"{engine}.swift": (STUBS / f"{engine}.swift").read_text()})
+            stub = {"Bundle.swift": (STUBS / "Bundle.swift").read_text()}
             for kind in KINDS[:-1]:
+                # A pod has its own.
+                bundle = {} if kind[0] == "tflite" else stub
                 plan, module = made[kind].plan, f"{made[kind].subject.name}Model"
                 assert make_module(module, {**swift_of(plan, "Sources"), **bundle}, "-enable-testing") == ""
                 tests = {**swift_of(plan, "Tests"), **bundle}

@@ -50,10 +50,10 @@ def swift_of(plan: PackagePlan, part: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("kind", ["coreml", "pixels", "onnx"])
+@pytest.mark.parametrize("kind", ["coreml", "pixels", "onnx", "tflite"])
 def test_types(kind: str, tmp_path: Path) -> None:
-    target: Target = "onnx" if kind == "onnx" else "coreml"
-    file = tmp_path / ("m.onnx" if kind == "onnx" else "m.mlpackage")
+    target: Target = kind if kind in ("onnx", "tflite") else "coreml"  # type: ignore[assignment]
+    file = tmp_path / ("m.mlpackage" if target == "coreml" else f"m.{kind}")
     dtype = "uint8" if kind == "pixels" else None
     convert(small_classifier(), target=target, input_dtype=dtype, output=file, verify=False)  # type: ignore[arg-type]
     plan = package(file, "ios", tmp_path / "p", name="PetFinder").plan
@@ -65,9 +65,10 @@ def test_types(kind: str, tmp_path: Path) -> None:
             options = (*options, "-emit-module", "-emit-module-path", place, "-module-name", name)
             return swiftc(folder, files, *search, *options)
 
-        for stub in ("CoreGraphics", "CoreVideo", "CoreML", "OnnxRuntimeBindings"):
+        for stub in ("CoreGraphics", "CoreVideo", "CoreML", "OnnxRuntimeBindings", "TensorFlowLite"):
             make_module(stub, {f"{stub}.swift": (STUBS / f"{stub}.swift").read_text()})
-        bundle = {"Bundle.swift": (STUBS / "Bundle.swift").read_text()}
+        # A pod has its own.
+        bundle = {} if kind == "tflite" else {"Bundle.swift": (STUBS / "Bundle.swift").read_text()}
         assert make_module("PetFinderModel", {**swift_of(plan, "Sources"), **bundle}, "-enable-testing") == ""
         tests = {**swift_of(plan, "Tests"), **bundle}
         assert swiftc(folder, tests, *search, "-typecheck", "-module-name", "PetFinderModelTests") == ""

@@ -1,4 +1,4 @@
-"""iOS: a Swift package over Core ML or ONNX Runtime."""
+"""iOS: a Swift package over Core ML or ONNX Runtime, a CocoaPod over LiteRT."""
 
 from __future__ import annotations
 

@@ -15,7 +15,9 @@ from mobiledeploy.deploy.packages.trees import Tree
 from mobiledeploy.errors import MobileDeployError
 
 PACKAGE = "Package.swift"
+_TARGETS: dict[str, Target] = {"onnx": "onnx", "tflite": "tflite"}
 _RESOURCE = re.compile(r'\.(?:process|copy)\("([^"\\]+)"\)')
+_POD_IOS = re.compile(r'ios\.deployment_target *= *"([0-9.]+)"')
 _IOS = re.compile(r'\.iOS\((?:"([0-9.]+)"|\.v([0-9_]+))\)')
 
 
@@ -25,7 +27,8 @@ def check_ios(tree: Tree, folder: str, manifest: Manifest) -> Iterator[str]:
     if folder != f"{sources}/Resources":
         yield f"the model lies in {folder or 'the root'}, {PACKAGE} has it in {sources}/Resources"
         return
-    target: Target = "coreml" if manifest.model.endswith(".mlpackage") else "onnx"
+    suffix = manifest.model.rpartition(".")[2]
+    target: Target = _TARGETS.get(suffix, "coreml")
     try:
         needs = _needs(tree, folder, manifest) if target == "coreml" else None
         known = contract_values(manifest.contract, target, manifest.sha256, needs)
@@ -38,7 +41,10 @@ def check_ios(tree: Tree, folder: str, manifest: Manifest) -> Iterator[str]:
         yield f"{path} is not there"
     elif tree.read(path).decode(errors="replace").split() != wanted.split():
         yield f"{path} is not what the contract says"
-    yield from _declared(tree, manifest, known["ios"])
+    if target == "tflite":
+        yield from _declared_in_pod(tree, manifest, known["ios"])
+    else:
+        yield from _declared(tree, manifest, known["ios"])
 
 
 def _needs(tree: Tree, folder: str, manifest: Manifest) -> CoreMLNeeds:
@@ -66,6 +72,24 @@ def _declared(tree: Tree, manifest: Manifest, ios: str) -> Iterator[str]:
         yield f"{PACKAGE} names no iOS"
     elif _version(found[1] or found[2].replace("_", ".")) < _version(ios):
         yield f"{PACKAGE} promises iOS {found[1] or found[2]}, the model needs iOS {ios}"
+
+
+def _declared_in_pod(tree: Tree, manifest: Manifest, ios: str) -> Iterator[str]:
+    """The same of a podspec, which takes whole folders."""
+    module = module_name(manifest.name)
+    name = f"{module}.podspec"
+    if name not in tree.names():
+        yield f"{name} is not there"
+        return
+    text = tree.read(name).decode(errors="replace")
+    for needed in (f"Sources/{module}/*.swift", f"Sources/{module}/Resources/*"):
+        if f'"{needed}"' not in text:
+            yield f"{name} does not name {needed}"
+    found = _POD_IOS.search(text)
+    if found is None:
+        yield f"{name} names no iOS"
+    elif _version(found[1]) < _version(ios):
+        yield f"{name} promises iOS {found[1]}, the package needs iOS {ios}"
 
 
 def _version(text: str) -> tuple[int, ...]:

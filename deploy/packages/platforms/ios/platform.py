@@ -19,14 +19,14 @@ from mobiledeploy.deploy.packages.trees import Tree
 
 _SOURCES = ("CGImagePixels", "ModelContract", "Preprocessing", "Scores")
 _TESTS = ("Golden", "PreprocessingTests")
-_ENGINES = {"coreml": "EngineCoreML", "onnx": "EngineOnnx"}
+_ENGINES = {"coreml": "EngineCoreML", "onnx": "EngineOnnx", "tflite": "EngineLiteRt"}
 
 
 class Ios(Platform):
-    """Swift over Core ML or ONNX Runtime."""
+    """Swift over Core ML, ONNX Runtime or LiteRT; of the last one a CocoaPod."""
 
     name = "ios"
-    targets: tuple[Target, ...] = ("coreml", "onnx")
+    targets: tuple[Target, ...] = ("coreml", "onnx", "tflite")
     reserved = RESERVED
 
     def plan(self, subject: Subject) -> PackagePlan:
@@ -51,7 +51,13 @@ class Ios(Platform):
 
         yield templates.file("README.md.j2", "README.md", **known)
         yield templates.file("MODEL_CARD.md.j2", "MODEL_CARD.md", subject=subject)
-        yield templates.file("Package.swift.j2", PACKAGE, **known)
+        if subject.target == "tflite":
+            yield templates.file("Podspec.j2", f"{known['module']}.podspec", **known)
+            for folder in (sources, tests):
+                bundle = folder.rpartition("/")[2]
+                yield templates.file("Bundle.swift.j2", f"{folder}/Bundle.swift", bundle=bundle)
+        else:
+            yield templates.file("Package.swift.j2", PACKAGE, **known)
         yield swift(sources, "Engine", _ENGINES[subject.target])
         for name in _SOURCES:
             yield swift(sources, name, name)

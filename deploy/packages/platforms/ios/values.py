@@ -18,6 +18,8 @@ from mobiledeploy.preprocessing import image_layout
 
 TEMPLATES = Path(__file__).parent / "templates"
 ONNX_RUNTIME = "1.20.0"
+# Of the CocoaPod TensorFlowLiteSwift: LiteRT is not published as a Swift package.
+LITERT_POD = "~> 2.14"
 _ENGINES: Mapping[Target, Mapping[str, str]] = {
     "coreml": {
         "engine_name": "Core ML",
@@ -27,6 +29,12 @@ _ENGINES: Mapping[Target, Mapping[str, str]] = {
     },
     "onnx": {
         "engine_name": "ONNX Runtime",
+        "option_example": "threads: 4",
+        "option_means": "how many threads of the CPU compute",
+        "test_options": "",
+    },
+    "tflite": {
+        "engine_name": "LiteRT",
         "option_example": "threads: 4",
         "option_means": "how many threads of the CPU compute",
         "test_options": "",
@@ -73,8 +81,8 @@ def contract_values(
     """
     source, rule = contract.inputs[0], contract.preprocessing
     pixels = source.dtype == "uint8" and rule is not None and rule == rule.raw_pixels()
-    given = _ELEMENTS if target == "onnx" else {"float32": "float", **({"uint8": ""} if pixels else {})}
-    taken = _TYPES if target == "onnx" else {"float32": "Float"}
+    given = _ELEMENTS if target != "coreml" else {"float32": "float", **({"uint8": ""} if pixels else {})}
+    taken = _TYPES if target != "coreml" else {"float32": "Float"}
     dtypes = [output.dtype for output in contract.outputs]
     if rule is None or source.dtype not in given or not set(dtypes) <= taken.keys():
         raise UnsupportedError(
@@ -108,6 +116,7 @@ def contract_values(
         "ios": ios,
         "macos": macos,
         "onnx_runtime": ONNX_RUNTIME,
+        "litert_pod": LITERT_POD,
     }
 
 
