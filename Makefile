@@ -9,7 +9,7 @@ DEMO := build/demo
 PYTEST_ARGS ?=
 IN_PARALLEL := -n auto --dist worksteal
 
-.PHONY: setup lab postgres android-tools swift-tools browser demo test test-all lint ruff format-check format types imports check bench clean
+.PHONY: setup lab postgres android-tools swift-tools browser demo test test-all lint ruff format-check format types imports site check bench clean
 
 setup: $(READY)
 
@@ -81,6 +81,11 @@ types: $(READY)
 
 imports: $(READY)
 	$(BIN)/lint-imports
+
+# The documentation as pages, in build/site.
+site: export NO_MKDOCS_2_WARNING = 1
+site: $(READY)
+	$(BIN)/mkdocs build --quiet
 
 check: lint test-all demo
 
