@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from example_runs import latency_run
+from lab_hosts import Hosts, local_device
 
 from mobiledeploy.deploy.cli import main
 from mobiledeploy.deploy.sweep.building import Built
@@ -92,16 +93,22 @@ def test_options_that_mean_nothing(
     assert "error" in answer
 
 
-@pytest.mark.slow
-def test_a_small_sweep(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+QUICK = ("--width", "0.25", "--resolution", "32,64", "--precision", "fp32,int8")
+QUICK = (*QUICK, "--launches", "1", "--seconds", "0")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine as the device ``here``, and a current folder."""
     monkeypatch.chdir(tmp_path)
-    here = f'[devices.here]\nreference = "local"\nfolder = "{tmp_path / "work"}"\n'
-    (tmp_path / "devices.toml").write_text(here)
-    quick = ("--width", "0.25", "--resolution", "32,64", "--launches", "1", "--seconds", "0")
-    quick = (*quick, "--device", "here", "--precision", "fp32,int8", "--plot", "sweep.svg")
+    text = f'[devices.here]\nreference = "local"\nfolder = "{tmp_path / "work"}"\n'
+    (tmp_path / "devices.toml").write_text(text)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("here")
+def test_a_small_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quick = (*QUICK, "--device", "here", "--plot", "sweep.svg")
     code, found = ask(capsys, *quick, "--max-size", "1MB", "--label", "grid")
     assert code == 0
     rows = found["rows"]
@@ -119,3 +126,39 @@ def test_a_small_sweep(
     assert "million mult-adds" in picture
     code, found = ask(capsys, *quick, "--max-size", "1kB")
     assert (code, found["pick"]) == (9, None)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("here")
+def test_two_hosts_of_a_lab_give_the_same_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hosts = Hosts(tmp_path)
+    try:
+        hosts.start_scheduler("--listen", "tcp://127.0.0.1:0")
+        for number in (1, 2):
+            hosts.start_host(f"lab{number}", local_device(f"board-{number}", tmp_path, "board"))
+        where = ("--device", "board-1", "--device", "board-2", "--scheduler", hosts.address)
+        code, there = ask(capsys, *QUICK, *where)
+    finally:
+        hosts.end()
+    assert code == 0
+    code, alone = ask(capsys, *QUICK, "--device", "here")
+    assert code == 0
+    assert table(there, "board-1") == table(there, "board-2") == table(alone, "here")
+
+
+def table(found: dict[str, object], device: str) -> list[dict[str, object]]:
+    """All of the rows of a device that is no measurement."""
+    rows = found["rows"]
+    assert isinstance(rows, list)
+    kept = (
+        "width",
+        "resolution",
+        "precision",
+        "target",
+        "sha256",
+        "mult_adds",
+        "parameters",
+        "size",
+        "threads",
+    )
+    return [{name: row[name] for name in kept} for row in rows if row["device"] == device]
