@@ -6,7 +6,17 @@ FILE = "deploy.toml"
 # Commands that take from it what they are not told (see ``defaults``).
 COMMANDS = frozenset(
     {
-        *("convert", "verify", "diagnose", "evaluate", "benchmark", "gate", "gate calibrate", "package"),
+        *(
+            "convert",
+            "verify",
+            "diagnose",
+            "evaluate",
+            "benchmark",
+            "gate",
+            "gate calibrate",
+            "package",
+            "sweep",
+        ),
         "models cost",
     }
 )

@@ -16,6 +16,7 @@ from mobiledeploy.deploy.project.files import (
 )
 from mobiledeploy.deploy.project.loading import Project
 from mobiledeploy.deploy.project.schema import FLOAT, Settings, Table
+from mobiledeploy.deploy.sweep.grid import RANDOM
 from mobiledeploy.deploy.wanted import Wanted
 from mobiledeploy.models import DEFAULT_MODEL
 
@@ -185,6 +186,17 @@ def _package(project: Project, given: Given) -> Values:
     return values
 
 
+def _sweep(project: Project, given: Given) -> Values:
+    settings, how = project.settings, project.settings.measure
+    values: Values = {"device": list(how.devices), "threads": str(how.threads)}
+    if not {"model", "preset"} & given.keys():
+        values["model"] = model_of(settings).name
+    # Of other weights than random ones there is an accuracy.
+    if given.get("weights", RANDOM) != RANDOM:
+        values |= {**_images(settings, given), "calibration": settings.data.calibration}
+    return values
+
+
 def _cost(project: Project, given: Given) -> Values:
     return _model(project.settings, given)
 
@@ -198,6 +210,7 @@ MAKERS: Mapping[str, Callable[[Project, Given], Values]] = {
     "gate": _gate,
     "gate calibrate": _calibrate,
     "package": _package,
+    "sweep": _sweep,
     "models cost": _cost,
 }
 

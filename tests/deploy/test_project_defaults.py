@@ -66,6 +66,18 @@ def test_convert() -> None:
     assert "resolution" not in values
 
 
+def test_sweep() -> None:
+    asked = {"model": "mobilenet_v1", "device": ["pixel", "board"], "threads": "2"}
+    assert given("sweep") == asked
+    assert given("sweep", preset="mobilenets").keys() == {"device", "threads"}
+    assert given("sweep", weights="v1_{width}.pth") == {
+        **asked,
+        "images": "labelled",
+        "labels": "labelled.csv",
+        "calibration": "photos",
+    }
+
+
 def test_what_belongs_to_something_else_is_left_out() -> None:
     assert not {"weights", "width", "preprocessing"} & given("convert", model="mobilenet_v2").keys()
     other = given("convert", precision="fp16")
