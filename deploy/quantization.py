@@ -37,8 +37,8 @@ class QuantizedProgram:
         reference: what the float source computes on some calibration inputs, and how far the
             simulation of the quantized program is from it.
         warnings: named findings about layers and inputs.
-        same: share of the compared inputs that it predicts as the source does; 1 for what is no classifier
-            or was not calibrated.
+        same: share of the compared inputs that it predicts as the source does; 1 for what is no classifier,
+            was not trained or not calibrated.
         recipe: with nothing left to be chosen.
     """
 
@@ -97,7 +97,8 @@ class Quantizer:
         simulated = simulate(
             dynamic(module) if self.precision == "int8-dynamic" else module, reference.samples
         )
-        judged = bool(shown.said) and self.source.task == "image-classification"
+        trained = self.source.provenance.weights != "random"
+        judged = bool(shown.said) and trained and self.source.task == "image-classification"
         same = _agreement(reference, simulated) if judged else 1.0
         report = quantized.report
         provenance = replace(

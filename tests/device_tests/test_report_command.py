@@ -218,10 +218,15 @@ def test_a_port_in_use(served: tuple[str, list[str]]) -> None:
         pass
 
 
+def _heed_interrupts() -> None:
+    """Shells let processes in the background ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 def test_serve_until_interrupted() -> None:
     command = [sys.executable, "-m", "mobiledeploy.deploy", "report", "--serve"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts)
     try:
         assert process.stderr
         line = process.stderr.readline()
