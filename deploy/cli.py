@@ -34,7 +34,7 @@ from mobiledeploy.deploy.commands import (
     verify,
 )
 from mobiledeploy.deploy.commands.from_project import ProjectCommand, ProjectGroup
-from mobiledeploy.deploy.commands.outcome import Lines, Outcome, to_json
+from mobiledeploy.deploy.commands.outcome import INTERRUPTED, Lines, Outcome, to_json
 from mobiledeploy.deploy.failures import describe, describe_defect
 from mobiledeploy.errors import MobileDeployError
 
@@ -44,7 +44,6 @@ EXIT_CODES = (
     "8 a device, the history's server or a lab fails, 9 a gate fails, 10 a gate is inconclusive, "
     "130 interrupted."
 )
-INTERRUPTED = 130
 # The parser's own error class: public under no name of its own, and the base of one that is.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 

@@ -18,7 +18,7 @@ from mobiledeploy.deploy.commands.options import (
     StoreOption,
     WaitOption,
 )
-from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
+from mobiledeploy.deploy.commands.outcome import INTERRUPTED, JsonOption, Outcome
 from mobiledeploy.deploy.commands.storing import store
 from mobiledeploy.deploy.commands.tables import columns, milliseconds, pairs, size
 from mobiledeploy.deploy.progress import announcer
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 EXAMPLE = "mobiledeploy benchmark mobilenet_v2.tflite --device adb --threads 1,4"
 # Operators that a profile shows.
 SHOWN = 10
-INTERRUPTED = 130
 
 
 def _numbers(text: str) -> str:
@@ -103,9 +102,8 @@ def benchmark(
 ) -> Outcome:
     """Measure latency on devices: median, percentiles, interval, stability, and all that they depend on."""
     from mobiledeploy.device_tests.affinity import check_affinity
-    from mobiledeploy.device_tests.benchmark import benchmark as run
     from mobiledeploy.device_tests.cooling import Coolness
-    from mobiledeploy.device_tests.lab.runs import benchmark_in_lab, is_for_lab
+    from mobiledeploy.device_tests.lab.runs import measure
     from mobiledeploy.device_tests.plan import Plan
     from mobiledeploy.runtimes.formats import read_artifact
     from mobiledeploy.runtimes.runner.request import Timing
@@ -128,12 +126,9 @@ def benchmark(
     )
     stop = threading.Event()
     with announcer() as announce:
-        if is_for_lab(device, scheduler):
-            measured = benchmark_in_lab(
-                device, plan, scheduler=scheduler, wait=wait, label=label, announce=announce, stop=stop
-            )
-        else:
-            measured = run(device, plan, announce=announce, stop=stop)
+        measured = measure(
+            device, plan, scheduler=scheduler, wait=wait, label=label, announce=announce, stop=stop
+        )
     errors = [item.error for item in measured if item.error]
     runs = [run for item in measured for run in item.runs]
     ids, unstored = store(runs, history, label) if store_runs else ([], "")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 import typer
 
 from mobiledeploy.contract import TARGETS, Precision, Target
+from mobiledeploy.deploy.commands.gate import FAILED
 from mobiledeploy.deploy.commands.options import (
     HistoryOption,
     LabelOption,
@@ -17,7 +18,7 @@ from mobiledeploy.deploy.commands.options import (
     StoreOption,
     WaitOption,
 )
-from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
+from mobiledeploy.deploy.commands.outcome import INTERRUPTED, JsonOption, Outcome
 from mobiledeploy.deploy.commands.storing import store
 from mobiledeploy.deploy.commands.tables import columns, millions, milliseconds, pairs, size
 from mobiledeploy.deploy.progress import announcer
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 EXAMPLE = "mobiledeploy sweep --preset mobilenets --device local --max-p90 15ms --max-size 2MB"
 PRESETS = ("mobilenets",)
-INTERRUPTED, GATE_FAILS = 130, 9
 
 
 def _list(text: str | None, kind: type, allowed: Sequence[str] = ()) -> tuple[Any, ...]:
@@ -111,15 +111,15 @@ def sweep(
 ) -> Outcome:
     """Convert and measure a grid of variants: the Pareto front, and the best one within limits."""
     import threading
+    from functools import partial
 
     from mobiledeploy.deploy.pictures import check_picture
     from mobiledeploy.deploy.sweep.choice import LIMITS, front, pick
     from mobiledeploy.deploy.sweep.grid import Grid, mobilenets
     from mobiledeploy.deploy.sweep.sweeping import Data
     from mobiledeploy.deploy.sweep.sweeping import sweep as run
-    from mobiledeploy.device_tests.benchmark import Measured, benchmark
     from mobiledeploy.device_tests.gate.limits import parse_gate
-    from mobiledeploy.device_tests.lab.runs import benchmark_in_lab, is_for_lab
+    from mobiledeploy.device_tests.lab.runs import measure
     from mobiledeploy.device_tests.plan import Plan
     from mobiledeploy.runtimes.runner.request import Timing
 
@@ -151,18 +151,11 @@ def sweep(
     plan = Plan((), threads=counts, launches=launches, timing=Timing(warmup_seconds=0.1, min_seconds=seconds))
     stop = threading.Event()
     with announcer() as announce:
-
-        def measure(plan: Plan, stop: threading.Event) -> Sequence[Measured]:
-            if is_for_lab(devices, scheduler):
-                return benchmark_in_lab(
-                    devices, plan, scheduler=scheduler, wait=wait, label=label, announce=announce, stop=stop
-                )
-            return benchmark(devices, plan, announce=announce, stop=stop)
-
-        data = Data(images, labels) if images else None
-        found = run(
-            grid, output, plan, measure, calibration=calibration, data=data, announce=announce, stop=stop
+        in_place = partial(
+            measure, devices, scheduler=scheduler, wait=wait, label=label, announce=announce, stop=stop
         )
+        data = Data(images, labels) if images else None
+        found = run(grid, output, plan, in_place, calibration=calibration, data=data, announce=announce)
     errors = [item.error for item in found.errors if item.error]
     if errors and not found.rows:
         raise errors[0]
@@ -191,7 +184,7 @@ def sweep(
         "history": {"ids": ids, "problem": unstored},
         "errors": [{"device": item.device, "message": str(item.error)} for item in found.errors],
     }
-    code = GATE_FAILS if limits and chosen is None else 0
+    code = FAILED if limits and chosen is None else 0
     code = INTERRUPTED if stop.is_set() else errors[0].exit_code if errors else code
     return Outcome(result, lambda: _render(found, best, chosen, limits, unstored), as_json, code)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mobiledeploy.deploy.sweep.grid import RANDOM, Variant
 from mobiledeploy.device_tests.parallel import usable_cores
+from mobiledeploy.layer_cost import Cost
 from mobiledeploy.runtimes.formats import FORMATS
 
 NOISE_IMAGES = 10
@@ -51,24 +52,27 @@ def build(
     """
     spawn = multiprocessing.get_context("spawn")
     with _noise() as noise, ProcessPoolExecutor(workers or usable_cores(), spawn, _one_thread) as pool:
-        futures = [
+        # Counted once for each network, whatever its arithmetic.
+        networks = dict.fromkeys((variant.model, variant.width, variant.resolution) for variant in variants)
+        costs = {network: pool.submit(_cost, *network) for network in networks}
+        files = [
             pool.submit(
                 _build, variant, folder, calibration or (noise if variant.weights == RANDOM else None)
             )
             for variant in variants
         ]
         try:
-            for future in futures:
-                yield future.result()
+            for variant, file in zip(variants, files, strict=True):
+                path = file.result()
+                cost = costs[variant.model, variant.width, variant.resolution].result()
+                yield Built(variant, path, cost.mult_adds, cost.parameters)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _build(variant: Variant, folder: Path, calibration: Path | str | None) -> Built:
-    from mobiledeploy.converters.export import export
+def _build(variant: Variant, folder: Path, calibration: Path | str | None) -> Path:
     from mobiledeploy.deploy.conversion import convert_all
     from mobiledeploy.deploy.sources import as_source
-    from mobiledeploy.models.cost import program_cost
     from mobiledeploy.quantize import Recipe
 
     source = as_source(
@@ -89,8 +93,13 @@ def _build(variant: Variant, folder: Path, calibration: Path | str | None) -> Bu
         # Codes of random weights agree with their reals by chance alone.
         verify=not (untrained and quantized),
     )
-    cost = program_cost(export(source))
-    return Built(variant, path, cost.mult_adds, cost.parameters)
+    return path
+
+
+def _cost(model: str, width: float | None, resolution: int | None) -> Cost:
+    from mobiledeploy.deploy.costing import cost_of
+
+    return cost_of(model, width=width, resolution=resolution)
 
 
 @contextmanager

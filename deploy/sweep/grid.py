@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 
 from mobiledeploy.contract import Precision, Target
+from mobiledeploy.deploy.wanted import file_stem
 from mobiledeploy.errors import InputError
 
 RANDOM = "random"
@@ -37,9 +38,7 @@ class Variant:
     @property
     def name(self) -> str:
         """Stem of the file: ``mobilenet_v1_0.25_128_int8``."""
-        stem = self.model.rpartition(":")[2].rpartition("/")[2]
-        chosen = [f"{value:g}" for value in (self.width, self.resolution) if value is not None]
-        return "_".join([stem, *chosen, self.precision])
+        return f"{file_stem(self.model, width=self.width, resolution=self.resolution)}_{self.precision}"
 
     @property
     def label(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mobiledeploy.deploy.front import pareto_front
 from mobiledeploy.deploy.pictures import GRID, TEXT, picture
 from mobiledeploy.deploy.sweep.choice import Row
 
@@ -42,7 +43,8 @@ def plot(rows: Sequence[Row], path: Path) -> None:
             _draw(axes[2], rows, scored, _latency, _top1)
             _label(axes[2], "median, ms", "top-1, %")
         for chosen, x in zip(axes[1:], (_mult_adds, _latency), strict=False):
-            steps = _best(scored, x)
+            points = [(x(row), _top1(row)) for row in scored]
+            steps = [points[place] for place in pareto_front(points)]
             chosen.plot(*zip(*steps, strict=True), color=TEXT, linewidth=0.7, zorder=1)
         axes[0].legend(frameon=False, fontsize=7)
         figure.tight_layout()
@@ -58,15 +60,6 @@ def _latency(row: Row) -> float:
 
 def _top1(row: Row) -> float:
     return 100 * row.worth
-
-
-def _best(rows: Sequence[Row], x: Callable[[Row], float]) -> list[tuple[float, float]]:
-    """The front in this plane: each has more top-1 than all that cost less."""
-    best: list[tuple[float, float]] = []
-    for row in sorted(rows, key=lambda row: (x(row), -_top1(row))):
-        if not best or _top1(row) > best[-1][1]:
-            best.append((x(row), _top1(row)))
-    return best
 
 
 def _draw(

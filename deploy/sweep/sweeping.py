@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,12 +48,11 @@ def sweep(
     grid: Grid,
     folder: Path,
     plan: Plan,
-    measure: Callable[[Plan, threading.Event], Sequence[Measured]],
+    measure: Callable[[Plan], Sequence[Measured]],
     *,
     calibration: Path | str | None = None,
     data: Data | None = None,
     announce: Callable[[str], None] = lambda _: None,
-    stop: threading.Event | None = None,
 ) -> Sweep:
     """Convert the variants of a grid, evaluate them, measure them in one session a device.
 
@@ -66,7 +64,6 @@ def sweep(
         calibration: images, or ``none``, for int8; not needed for untrained weights.
         data: to evaluate on; None: latency alone.
         announce: told what is done now.
-        stop: once it is set, no further launch begins.
 
     Raises:
         InputError: untrained weights and images to evaluate on, or int8 without calibration.
@@ -90,7 +87,7 @@ def sweep(
         announce(f"converted {item.path.name}, {len(built)} of {len(variants)}")
     accuracies = tuple(_evaluate(built, data, announce)) if data else ()
     artifacts = tuple(read_artifact(item.path) for item in built)
-    measured = measure(replace(plan, artifacts=artifacts), stop or threading.Event())
+    measured = measure(replace(plan, artifacts=artifacts))
     known = {artifact.sha256: item for artifact, item in zip(artifacts, built, strict=True)}
     scores = {run.sha256: run for run in accuracies}
     rows = tuple(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mobiledeploy.device_tests.benchmark import Measured
+from mobiledeploy.device_tests.benchmark import Measured, benchmark
 from mobiledeploy.device_tests.device_file import Entry, find_entries
 from mobiledeploy.device_tests.errors import DeviceError
 from mobiledeploy.device_tests.gate import Gate, GateReport, Setting, Stored
@@ -32,6 +32,28 @@ Announce = Callable[[str], None]
 def is_for_lab(devices: Sequence[str], scheduler: str | None) -> bool:
     """Whether a lab has to choose the device: by its scheduler, or because a kind is wanted."""
     return scheduler is not None or any(device.startswith(KIND) for device in devices)
+
+
+def measure(
+    devices: Sequence[str],
+    plan: Plan,
+    *,
+    scheduler: str | None = None,
+    wait: float = WAIT,
+    label: str | None = None,
+    announce: Announce = lambda _: None,
+    stop: threading.Event | None = None,
+) -> tuple[Measured, ...]:
+    """Measure a plan where its devices are: in a lab (see ``is_for_lab``), or at this host.
+
+    Args:
+        devices, plan, scheduler, wait, label, announce, stop: as of ``benchmark_in_lab``.
+    """
+    if is_for_lab(devices, scheduler):
+        return benchmark_in_lab(
+            devices, plan, scheduler=scheduler, wait=wait, label=label, announce=announce, stop=stop
+        )
+    return benchmark(devices, plan, announce=announce, stop=stop)
 
 
 def benchmark_in_lab(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from interrupts import heed_interrupts
 
 from mobiledeploy.deploy.cli import main
 from mobiledeploy.deploy.pipeline.cache import FOLDER
@@ -248,15 +249,10 @@ def _children(parent: int) -> list[int]:
     return found
 
 
-def _heed_interrupts() -> None:
-    """Shells let processes in the background ignore them."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.slow
 def test_an_interrupted_run_keeps_what_was_done(tiny_project: Path) -> None:
     process = subprocess.Popen(
-        RUN, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts
+        RUN, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
     )
     assert process.stderr is not None
     while "convert:fp32: done" not in process.stderr.readline():

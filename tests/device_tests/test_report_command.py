@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from example_history import DAYS, diagnosis_file, gate_file, make_history
+from interrupts import heed_interrupts
 
 from mobiledeploy.deploy.cli import main
 from mobiledeploy.deploy.report import page as page_module
@@ -218,15 +219,10 @@ def test_a_port_in_use(served: tuple[str, list[str]]) -> None:
         pass
 
 
-def _heed_interrupts() -> None:
-    """Shells let processes in the background ignore them."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.slow
 def test_serve_until_interrupted() -> None:
     command = [sys.executable, "-m", "mobiledeploy.deploy", "report", "--serve"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
     try:
         assert process.stderr
         line = process.stderr.readline()

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mobiledeploy.deploy.front import pareto_front
 from mobiledeploy.deploy.report.changes import LEAST_RUNS, find_changes
-from mobiledeploy.deploy.report.front import pareto_front
 from mobiledeploy.deploy.report.marks import joined_marks, shares
 from mobiledeploy.deploy.report.pairs import family
 from mobiledeploy.deploy.report.story import mark

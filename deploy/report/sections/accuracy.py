@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mobiledeploy.deploy.commands.tables import milliseconds
+from mobiledeploy.deploy.front import pareto_front
 from mobiledeploy.deploy.report.cells import figure, range_cell, time_cell, words
-from mobiledeploy.deploy.report.front import pareto_front
 from mobiledeploy.deploy.report.layout import Cell, Column, Plot, Section, Table
 from mobiledeploy.deploy.report.marks import joined_marks, shares
 from mobiledeploy.deploy.report.story import Story, Subject, by_device
