@@ -8,10 +8,10 @@ from queue import SimpleQueue
 
 from mobiledeploy.contract import Preprocessing
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun, PairedDifference, Prediction, paired
-from mobiledeploy.device_tests.parallel import in_order, usable_cores
 from mobiledeploy.device_tests.scoring import at, make_scoring
 from mobiledeploy.errors import InputError
 from mobiledeploy.images import LabelledImage
+from mobiledeploy.parallel import in_order, usable_cores
 from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.session import Session
 

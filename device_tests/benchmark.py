@@ -16,12 +16,12 @@ from mobiledeploy.device_tests.errors import DeviceError, DeviceLost
 from mobiledeploy.device_tests.facts import DeviceFacts
 from mobiledeploy.device_tests.latency_run import LatencyRun
 from mobiledeploy.device_tests.launch import Launched, launch
-from mobiledeploy.device_tests.parallel import each_until_interrupted
 from mobiledeploy.device_tests.plan import Plan
 from mobiledeploy.device_tests.record import record
 from mobiledeploy.device_tests.references import connect
 from mobiledeploy.device_tests.session import Session, open_session
 from mobiledeploy.errors import InputError, MobileDeployError
+from mobiledeploy.parallel import each_until_interrupted
 from mobiledeploy.runtimes.runner.report import OpTime
 from mobiledeploy.runtimes.runner.request import Request, Timing
 

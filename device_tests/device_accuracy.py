@@ -21,13 +21,13 @@ from mobiledeploy.device_tests.host_comparison import HostComparison
 from mobiledeploy.device_tests.input_chunks import InputChunks
 from mobiledeploy.device_tests.launch import LAUNCH_TIMEOUT
 from mobiledeploy.device_tests.packed_outputs import split_outputs
-from mobiledeploy.device_tests.parallel import usable_cores
 from mobiledeploy.device_tests.probe import probe
 from mobiledeploy.device_tests.references import connect
 from mobiledeploy.device_tests.scoring import Scoring, make_scoring
 from mobiledeploy.device_tests.session import Session, open_session
 from mobiledeploy.errors import InputError, VerificationError
 from mobiledeploy.images import LabelledImage
+from mobiledeploy.parallel import usable_cores
 from mobiledeploy.preprocessing import identity
 from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.session import Session as HostSession

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import TensorSpec
 from mobiledeploy.device_tests.errors import DeviceError
-from mobiledeploy.device_tests.parallel import in_order
 from mobiledeploy.device_tests.scoring import Scoring
 from mobiledeploy.device_tests.session import DIGITS
 from mobiledeploy.images import LabelledImage
+from mobiledeploy.parallel import in_order
 from mobiledeploy.runtimes.session import Session
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from mobiledeploy.deploy.pipeline.work import KINDS
 from mobiledeploy.deploy.project.creating import write_schema
 from mobiledeploy.deploy.project.loading import load
 from mobiledeploy.device_tests.lock import hold_file
-from mobiledeploy.device_tests.parallel import usable_cores
 from mobiledeploy.errors import InputError, OutputError
 from mobiledeploy.models.nearest import did_you_mean
+from mobiledeploy.parallel import usable_cores
 
 # More steps side by side than this take more memory than they save time.
 MOST_JOBS = 4

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mobiledeploy.deploy.sweep.grid import RANDOM, Variant
-from mobiledeploy.device_tests.parallel import usable_cores
 from mobiledeploy.layer_cost import Cost
+from mobiledeploy.parallel import usable_cores
 from mobiledeploy.runtimes.formats import FORMATS
 
 NOISE_IMAGES = 10

@@ -17,9 +17,9 @@ from mobiledeploy.device_tests.gate.limits import TOP1_DROP
 from mobiledeploy.device_tests.history.commits import find_commit
 from mobiledeploy.device_tests.lab.leases import KIND
 from mobiledeploy.device_tests.lab.settings import configure
-from mobiledeploy.device_tests.parallel import each_until_interrupted
 from mobiledeploy.device_tests.plan import Plan
 from mobiledeploy.errors import InputError, MobileDeployError
+from mobiledeploy.parallel import each_until_interrupted
 from mobiledeploy.runtimes.census import Artifact
 
 if TYPE_CHECKING:
