@@ -58,6 +58,19 @@ def prepare(image: Image.Image, rule: Preprocessing) -> np.ndarray:
     Raises:
         InputError: the rule contradicts itself, or the image has more than 8 bits per channel.
     """
+    return prepare_upright(upright(image), rule)
+
+
+def prepare_upright(image: Image.Image, rule: Preprocessing) -> np.ndarray:
+    """``prepare`` without the turn, for an image that was turned already; its EXIF may still say otherwise.
+
+    Args:
+        image: as in ``prepare``.
+        rule: what to do.
+
+    Raises:
+        InputError: as ``prepare``.
+    """
     import numpy as np
 
     check(rule)
@@ -66,8 +79,8 @@ def prepare(image: Image.Image, rule: Preprocessing) -> np.ndarray:
             f"the image has more than 8 bits per channel (mode {image.mode})",
             hint="Save it with 8 bits per channel",
         )
-    upright = _turn(image).convert("L" if rule.channels == "L" else "RGB")
-    pixels = np.asarray(_crop(_resize(upright, rule), rule))
+    converted = image.convert("L" if rule.channels == "L" else "RGB")
+    pixels = np.asarray(_crop(_resize(converted, rule), rule))
     if rule.channels == "L":
         return pixels[:, :, np.newaxis]
     return pixels[:, :, ::-1] if rule.channels == "BGR" else pixels
@@ -209,8 +222,8 @@ def check(rule: Preprocessing) -> None:
             raise InputError(problem, where="preprocessing", hint="Correct the model's preprocessing")
 
 
-def _turn(image: Image.Image) -> Image.Image:
-    """Upright, as the EXIF orientation says (Pillow's ``exif_transpose`` would rewrite the EXIF too)."""
+def upright(image: Image.Image) -> Image.Image:
+    """An image turned as its EXIF orientation says (Pillow's ``exif_transpose`` would rewrite the EXIF too)."""
     from PIL import Image
 
     turn = _TURNS.get(image.getexif().get(_EXIF_ORIENTATION, 1))

@@ -11,6 +11,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -145,19 +146,13 @@ def remove_batch_norms(module: nn.Module) -> None:
 
 
 def _safetensors(path: Path) -> object:
-    try:
+    with needs_safetensors(path):
         from safetensors import SafetensorError
         from safetensors.torch import load_file
-    except ImportError as error:
-        raise EnvironmentProblem(
-            "reading .safetensors needs a package that is not installed",
-            where=str(path),
-            hint="pip install safetensors",
-        ) from error
     try:
         return load_file(path)
     except (SafetensorError, OSError, *DAMAGE) as error:
-        raise _damaged(path) from error
+        raise damaged(path) from error
 
 
 def load_pickle(source: Path | io.BytesIO) -> object:
@@ -175,7 +170,7 @@ def _pickled(path: Path) -> object:
     except (OSError, *DAMAGE) as error:
         foreign = _foreign_object(path)
         if foreign is None:
-            raise _damaged(path) from error
+            raise damaged(path) from error
         raise InputError(
             f"it holds more than weights (pickled code or object: {foreign}) and was not run",
             where=str(path),
@@ -183,7 +178,21 @@ def _pickled(path: Path) -> object:
         ) from error
 
 
-def _damaged(path: Path) -> InputError:
+@contextmanager
+def needs_safetensors(path: Path) -> Iterator[None]:
+    """A missing package becomes an ``EnvironmentProblem`` about a file."""
+    try:
+        yield
+    except ImportError as error:
+        raise EnvironmentProblem(
+            ".safetensors files need a package that is not installed",
+            where=str(path),
+            hint="pip install safetensors",
+        ) from error
+
+
+def damaged(path: Path) -> InputError:
+    """The error about a weights file that cannot be read."""
     return InputError(
         "it is no PyTorch or safetensors weights file, or it is truncated or damaged",
         where=str(path),

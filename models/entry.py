@@ -57,9 +57,14 @@ class ZooEntry:
     count: Callable[[Mapping[str, torch.Tensor]], int | None] = rows_of_the_last_matrix
 
     def preprocessing_at(self, resolution: int) -> Preprocessing:
-        """The same preprocessing for another input size: the resize keeps its ratio to the crop."""
-        resize_to = round(resolution * self.preprocessing.resize_to / self.preprocessing.height)
-        return replace(self.preprocessing, height=resolution, width=resolution, resize_to=resize_to)
+        """Its preprocessing for another input size."""
+        return at_resolution(self.preprocessing, resolution)
+
+
+def at_resolution(rule: Preprocessing, resolution: int) -> Preprocessing:
+    """The same preprocessing for another input size: the resize keeps its ratio to the crop."""
+    resize_to = round(resolution * rule.resize_to / rule.height)
+    return replace(rule, height=resolution, width=resolution, resize_to=resize_to)
 
 
 def no_labels() -> tuple[str, ...]:

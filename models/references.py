@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from mobiledeploy.contract import Provenance
 from mobiledeploy.errors import EnvironmentProblem, InputError
-from mobiledeploy.models.entry import ZooEntry
+from mobiledeploy.models.entry import ZooEntry, at_resolution
 from mobiledeploy.models.nearest import did_you_mean
+from mobiledeploy.models.trained import read_trained, trained_weights
 from mobiledeploy.models.weights import Weights, find
 from mobiledeploy.models.zoo import DEFAULT_MODEL, entries
 from mobiledeploy.source import SourceModel
 
 CALLABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-KINDS = "Give a zoo name, package.module:callable, timm:NAME, torchvision:NAME or a .pt2 file"
+KINDS = "Give a zoo name, package.module:callable, timm:NAME, torchvision:NAME, a .pt2 or a trained .safetensors"
 MODEL_SIZES = range(32, 4097)  # five halvings leave at least one pixel
 LARGEST_WIDTH = 8.0
 
@@ -32,7 +34,8 @@ def load(
     Args:
         reference: a zoo name (``mobilenet_v1``, ...), ``package.module:callable`` (the callable returns a
             module, a module with its example input, or a ``SourceModel``), ``timm:NAME``,
-            ``torchvision:NAME`` or the path of a ``.pt2`` program; None is MobileNetV2.
+            ``torchvision:NAME``, the path of a ``.pt2`` program, or of a ``.safetensors`` checkpoint of
+            ``train``; None is MobileNetV2.
         weights: path of a state dict, or ``"random"`` for seeded untrained weights; None finds the published
             ones (zoo, timm, torchvision) or leaves a callable's own.
         width: channel multiplier, zoo models only; None is 1.
@@ -50,9 +53,11 @@ def load(
     reference = DEFAULT_MODEL if reference is None else reference
     _check(width, resolution)
     chosen: Weights | None = "random" if weights == "random" else None if weights is None else Path(weights)
+    if reference.endswith(".safetensors"):
+        return _from_checkpoint(Path(reference), chosen, width, resolution)
     entry = next((entry for entry in entries() if entry.name == reference), None)
     if entry is not None:
-        return _from_zoo(entry, chosen, width or 1.0, resolution)
+        return _from_zoo(entry, chosen, width, resolution)
     if width is not None:
         raise InputError(
             "only models of the zoo have a width multiplier", where=reference, hint="Leave --width out"
@@ -67,19 +72,33 @@ def load(
                 hint="Leave --weights and --resolution out, or export the program again with others",
             )
         return load_program(Path(reference))
+    trained = trained_weights(chosen)
+    if trained is None:
+        return _from_elsewhere(reference, chosen, resolution)
+    source = _from_elsewhere(reference, chosen, resolution or trained.description.resolution)
+    contract, rule = trained.contract, trained.contract.preprocessing
+    return replace(
+        source,
+        task=contract.task,
+        labels=contract.labels,
+        preprocessing=rule and at_resolution(rule, source.example_input[0].shape[-1]),
+    )
+
+
+def _from_elsewhere(reference: str, weights: Weights | None, resolution: int | None) -> SourceModel:
     library, _, name = reference.partition(":")
     if library == "timm":
         from mobiledeploy.models.external import load_timm
 
-        return load_timm(name, chosen, resolution)
+        return load_timm(name, weights, resolution)
     if library == "torchvision":
         from mobiledeploy.models.external import load_torchvision
 
-        return load_torchvision(name, chosen, resolution)
+        return load_torchvision(name, weights, resolution)
     if CALLABLE.fullmatch(reference):
         from mobiledeploy.models.callables import load_callable
 
-        return load_callable(reference, chosen, resolution)
+        return load_callable(reference, weights, resolution)
     raise _unknown(reference)
 
 
@@ -96,10 +115,44 @@ def _check(width: float | None, resolution: int | None) -> None:
         )
 
 
-def _from_zoo(entry: ZooEntry, weights: Weights | None, width: float, resolution: int | None) -> SourceModel:
+def _from_checkpoint(
+    path: Path, weights: Weights | None, width: float | None, resolution: int | None
+) -> SourceModel:
+    trained = read_trained(path)
+    if trained is None:
+        raise InputError(
+            "it holds weights and does not say of what network",
+            where=str(path),
+            hint="Name the network, and this file with --weights",
+        )
+    if weights is not None or width is not None:
+        raise InputError(
+            "a trained checkpoint has its weights and width inside",
+            where=str(path),
+            hint="Leave --weights and --width out",
+        )
+    reference = trained.description.reference
+    if reference.endswith(".safetensors") or CALLABLE.fullmatch(reference):
+        # A file of weights must not have code imported.
+        raise InputError(
+            f"its network is the code {reference}",
+            where=str(path),
+            hint=f"If you trust that code, give {reference} as the model and this file with --weights",
+        )
+    return load(reference, weights=path, resolution=resolution)
+
+
+def _from_zoo(
+    entry: ZooEntry, weights: Weights | None, width: float | None, resolution: int | None
+) -> SourceModel:
     from mobiledeploy.models.checkpoints import describe, load_into, read_state_dict, sha256
     from mobiledeploy.models.random_weights import image_input, seeded
 
+    trained = trained_weights(weights)
+    if trained is not None and trained.description.reference == entry.name:
+        width = trained.description.width if width is None else width
+        resolution = resolution or trained.description.resolution
+    width = width or 1.0
     name = entry.name if math.isclose(width, 1.0) else f"{entry.name} (width {width:g})"
     labels, outputs = entry.labels(), entry.outputs
     if weights == "random":
@@ -121,12 +174,16 @@ def _from_zoo(entry: ZooEntry, weights: Weights | None, width: float, resolution
             licence=entry.weights.licence if entry.weights and known else "",
         )
     preprocessing = entry.preprocessing_at(resolution or entry.preprocessing.height)
+    if trained is not None:
+        labels = trained.contract.labels
+        rule = trained.contract.preprocessing or preprocessing
+        preprocessing = at_resolution(rule, preprocessing.height)
     return SourceModel(
         module=module.eval(),
         example_input=image_input(3, preprocessing.height, preprocessing.width),
         task=entry.task,
         preprocessing=preprocessing,
-        labels=labels if outputs == len(labels) else (),
+        labels=labels if outputs == len(labels) or trained is not None else (),
         provenance=provenance,
         anchors=entry.anchors(preprocessing.height),
     )

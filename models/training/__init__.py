@@ -1,0 +1,1 @@
+"""Training and distillation of a model, and what a checkpoint of it holds."""

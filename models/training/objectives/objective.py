@@ -1,0 +1,56 @@
+"""What an objective promises to the loop that trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from mobiledeploy.models.training.dataset import Encode
+
+# Of a module: one tensor, or several in a dict.
+Outputs = Any
+
+
+class Loss(Protocol):
+    """Mean loss of a batch, a scalar."""
+
+    def __call__(self, outputs: Outputs, targets: Any) -> torch.Tensor: ...
+
+
+class Gather(Protocol):
+    """Targets of a batch from those of its images and the inputs of the teacher, if there is one."""
+
+    def __call__(self, targets: Sequence[Any], inputs: Sequence[torch.Tensor]) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What a network is trained for.
+
+    Attributes:
+        encode: what it should say of a view of one image.
+        gather: of a batch, on the device of its inputs.
+        loss: what training makes small.
+        figure: name of the share of images that are right; empty where there is no such share.
+        right: how many images of a batch are right.
+    """
+
+    encode: Encode
+    gather: Gather
+    loss: Loss
+    figure: str = ""
+    right: Callable[[Outputs, Any], int] = lambda _outputs, _targets: 0
+
+
+def stack(targets: Sequence[Any], inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+    """One tensor of the targets, each a number or an array."""
+    return torch.as_tensor(_rows(targets), device=inputs[0].device)
+
+
+def _rows(targets: Sequence[Any]) -> Any:
+    import numpy as np
+
+    return np.stack([np.asarray(target) for target in targets])
