@@ -66,8 +66,9 @@ def pytorch_predictions(source: object) -> tuple[list[int], list[int]]:
     import numpy as np
     import torch
 
-    from mobiledeploy.images import list_images, load_image
+    from mobiledeploy.images import load_image
     from mobiledeploy.preprocessing import normalise, prepare
+    from mobiledeploy.truth.classes import list_images
 
     listed = list_images(IMAGES, IMAGES.with_suffix(".csv"))
     rule = source.preprocessing  # type: ignore[attr-defined]

@@ -22,9 +22,9 @@ from mobiledeploy.deploy.sources import as_source
 from mobiledeploy.device_tests.benchmark import benchmark
 from mobiledeploy.device_tests.device_accuracy import Options
 from mobiledeploy.device_tests.plan import Plan
-from mobiledeploy.images import list_images
 from mobiledeploy.runtimes.formats import read_artifact
 from mobiledeploy.runtimes.runner.request import Timing
+from mobiledeploy.truth.classes import list_images
 
 
 def main() -> None:

@@ -26,10 +26,11 @@ from mobiledeploy.deploy.samples import image_samples
 from mobiledeploy.device_tests.accuracy import AccuracyRun, Prediction, paired
 from mobiledeploy.device_tests.accuracy_run import TOP
 from mobiledeploy.device_tests.scores import rank
-from mobiledeploy.images import LabelledImage, list_images, load_image
+from mobiledeploy.images import LabelledImage, load_image
 from mobiledeploy.preprocessing import identity, prepare, to_input
 from mobiledeploy.runtimes.formats import open_session, read_artifact
 from mobiledeploy.runtimes.session import Session
+from mobiledeploy.truth.classes import list_images
 
 CALIBRATION = DATA / "images" / "calib_imagen_300"
 HOME = BUILD / "int8"
@@ -44,7 +45,7 @@ class Images:
     """The labelled images as pixels of a model's size: decoded once, given to every file."""
 
     rule: Preprocessing
-    listed: tuple[LabelledImage, ...]
+    listed: tuple[LabelledImage[int], ...]
     pixels: tuple[np.ndarray, ...]
 
     @classmethod
@@ -85,7 +86,7 @@ class Scores:
             predictions=tuple(map(self._prediction, self.images.listed, self.values)),
         )
 
-    def _prediction(self, image: LabelledImage, values: np.ndarray) -> Prediction:
+    def _prediction(self, image: LabelledImage[int], values: np.ndarray) -> Prediction:
         classes, tied = rank(values, TOP)
         return Prediction(image.name, image.label, classes, tied)
 

@@ -75,7 +75,7 @@ class Budget:
 class BudgetImages:
     """Labelled images that a drop is measured on, or images without labels."""
 
-    images: tuple[LabelledImage, ...]
+    images: tuple[LabelledImage[int], ...]
     labelled: bool
 
 
@@ -210,7 +210,7 @@ class _Trials:
         return place
 
 
-def _evaluate(artifact: Artifact, images: tuple[LabelledImage, ...]) -> AccuracyRun:
+def _evaluate(artifact: Artifact, images: tuple[LabelledImage[int], ...]) -> AccuracyRun:
     return evaluate_sessions(artifact, lambda: open_session(artifact.path, threads=1), images)
 
 
@@ -242,7 +242,7 @@ def budget_images(drop: Drop, calibration: str | Path | None, class_names: Seque
         InputError: no images to measure on, or labels that do not fit.
     """
     from mobiledeploy.deploy.calibration import NO_DATA, choose_images
-    from mobiledeploy.images import list_images
+    from mobiledeploy.truth.classes import list_images
 
     if drop.images is not None:
         csv = None if drop.labels is None else Path(drop.labels)

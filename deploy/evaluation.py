@@ -8,10 +8,11 @@ from pathlib import Path
 from mobiledeploy.contract import Preprocessing
 from mobiledeploy.device_tests.accuracy import AccuracyRun, evaluate_sessions
 from mobiledeploy.device_tests.device_accuracy import DEFAULT, Options, evaluate_on_device
-from mobiledeploy.images import LabelledImage, list_images
+from mobiledeploy.images import LabelledImage
 from mobiledeploy.presets import preset
 from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.formats import needs, open_session, read_artifact
+from mobiledeploy.truth.classes import list_images
 
 
 def evaluate(
@@ -104,7 +105,7 @@ def _read(
     labels: str | Path | None,
     preprocessing: Preprocessing | str | None,
     label_offset: int | None,
-) -> tuple[Artifact, tuple[LabelledImage, ...]]:
+) -> tuple[Artifact, tuple[LabelledImage[int], ...]]:
     """The file, and the images with the classes that it knows."""
     if isinstance(preprocessing, str):
         # An unknown name is refused even where the file's own rule counts; the size does not matter.

@@ -21,7 +21,7 @@ __all__ = ["AccuracyRun", "PairedDifference", "Prediction", "evaluate_sessions",
 def evaluate_sessions(
     artifact: Artifact,
     opener: Callable[[], Session],
-    images: Sequence[LabelledImage],
+    images: Sequence[LabelledImage[int]],
     *,
     preprocessing: Preprocessing | str | None = None,
     label_offset: int | None = None,
@@ -33,7 +33,7 @@ def evaluate_sessions(
     Args:
         artifact: the file; gives its name, digest and contract.
         opener: opens one more session of it, of one thread; called once per worker.
-        images: from ``mobiledeploy.images.list_images``.
+        images: from ``mobiledeploy.truth.classes.list_images``.
         preprocessing: for a file that does not carry its own; a name is one of
             ``mobiledeploy.presets.PRESETS``, at the size of the file's input.
         label_offset: index of the output for label 0: 1 where class 0 is background, -1 where
@@ -54,7 +54,7 @@ def evaluate_sessions(
     for session in (first, *(opener() for _ in range(workers - 1))):
         sessions.put(session)
 
-    def predict(image: LabelledImage) -> Prediction:
+    def predict(image: LabelledImage[int]) -> Prediction:
         session = sessions.get()
         try:
             outputs = session.run([scoring.prepare(image)])

@@ -64,7 +64,7 @@ DEFAULT = Options()
 def evaluate_on_device(
     reference: str,
     artifact: Artifact,
-    images: Sequence[LabelledImage],
+    images: Sequence[LabelledImage[int]],
     *,
     options: Options = DEFAULT,
     preprocessing: Preprocessing | str | None = None,
@@ -80,7 +80,7 @@ def evaluate_on_device(
     Args:
         reference: of the device.
         artifact: the file.
-        images: from ``mobiledeploy.images.list_images``.
+        images: from ``mobiledeploy.truth.classes.list_images``.
         options: how.
         preprocessing, label_offset: as in ``accuracy.evaluate_sessions``.
         host: opens a session of the file on this host, to compare outputs with; None: nothing is
@@ -128,7 +128,7 @@ class _Evaluation:
         self._runs = ChunkRuns(session, artifact, self._inputs, self._equip, self._threads, options.timeout)
 
     def run(
-        self, reference: str, images: Sequence[LabelledImage], progress: Callable[[int, int], None]
+        self, reference: str, images: Sequence[LabelledImage[int]], progress: Callable[[int, int], None]
     ) -> AccuracyRun:
         log = EvaluationLog.of(self._identity(), images)
         chunks = log.read(images)
@@ -196,7 +196,7 @@ class _Evaluation:
     def _compare(
         self,
         comparison: HostComparison,
-        image: LabelledImage,
+        image: LabelledImage[int],
         device: Sequence[np.ndarray],
         host: Sequence[np.ndarray],
     ) -> HostComparison:

@@ -48,7 +48,7 @@ class EvaluationLog:
     path: Path
 
     @classmethod
-    def of(cls, parts: Sequence[str], images: Sequence[LabelledImage]) -> EvaluationLog:
+    def of(cls, parts: Sequence[str], images: Sequence[LabelledImage[int]]) -> EvaluationLog:
         """That of an evaluation.
 
         Args:
@@ -62,7 +62,7 @@ class EvaluationLog:
             digest.update(row.encode(errors="surrogateescape"))
         return cls(state_folder() / "evaluations" / f"{digest.hexdigest()[:32]}.jsonl")
 
-    def read(self, images: Sequence[LabelledImage]) -> list[Chunk]:
+    def read(self, images: Sequence[LabelledImage[int]]) -> list[Chunk]:
         """The chunks that are done; a line that was cut, and what follows it, does not count."""
         chunks: list[Chunk] = []
         with contextlib.suppress(OSError):

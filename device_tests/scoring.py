@@ -38,7 +38,7 @@ class Scoring:
     output: ScoreOutput
     label_offset: int
 
-    def prepare(self, image: LabelledImage) -> np.ndarray:
+    def prepare(self, image: LabelledImage[int]) -> np.ndarray:
         """The input for one image, of the file's shape and dtype.
 
         Raises:
@@ -49,7 +49,7 @@ class Scoring:
         except InputError as error:
             raise at(str(image.path), error) from error
 
-    def judge(self, image: LabelledImage, outputs: Sequence[np.ndarray]) -> Prediction:
+    def judge(self, image: LabelledImage[int], outputs: Sequence[np.ndarray]) -> Prediction:
         """What the outputs for one image say.
 
         Raises:
@@ -67,7 +67,7 @@ def make_scoring(
     artifact: Artifact,
     inputs: Sequence[TensorSpec],
     outputs: Sequence[TensorSpec],
-    images: Sequence[LabelledImage],
+    images: Sequence[LabelledImage[int]],
     preprocessing: Preprocessing | str | None,
     label_offset: int | None,
 ) -> Scoring:
@@ -95,7 +95,7 @@ def _scoring(
     artifact: Artifact,
     inputs: Sequence[TensorSpec],
     outputs: Sequence[TensorSpec],
-    images: Sequence[LabelledImage],
+    images: Sequence[LabelledImage[int]],
     preprocessing: Preprocessing | str | None,
     label_offset: int | None,
 ) -> Scoring:
@@ -140,7 +140,7 @@ def _choose_rule(given: Preprocessing | str | None, source: TensorSpec) -> Prepr
     return preset(given, *image_size(source))
 
 
-def _choose_offset(images: Sequence[LabelledImage], classes: int, given: int | None) -> int:
+def _choose_offset(images: Sequence[LabelledImage[int]], classes: int, given: int | None) -> int:
     lowest, highest = (pick(image.label for image in images) for pick in (min, max))
     if given is None and classes == _IMAGENET_WITH_BACKGROUND and highest < classes - 1:
         raise InputError(

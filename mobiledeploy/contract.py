@@ -214,7 +214,7 @@ def _read(kind: Any, value: Any, place: str) -> Any:
             needed = [name for name in hints if name != "anchors"]
         missing = set(needed) - value.keys()
         if missing:
-            raise TypeError(f"{place} has no {sorted(missing)[0]}")
+            raise TypeError(f"{place} has no {min(missing)}")
         return kind(**{key: _read(hints[key], item, key) for key, item in value.items() if key in hints})
     origin, options = get_origin(kind), get_args(kind)
     if origin is tuple and isinstance(value, list):

@@ -153,7 +153,9 @@ def decode(
     kept = sorted(kept, key=lambda item: (-item[0], item[1], item[2]))[:largest]
     indices = np.array([index for _, index, _ in kept], int)
     return Detections(
-        boxes[indices], np.array([score for score, _, _ in kept]), np.array([kind for _, _, kind in kept], int)
+        boxes[indices],
+        np.array([score for score, _, _ in kept]),
+        np.array([kind for _, _, kind in kept], int),
     )
 
 

@@ -59,7 +59,7 @@ class VerificationError(MobileDeployError):
     exit_code = 5
 
 
-class EnvironmentProblem(MobileDeployError):
+class EnvironmentProblem(MobileDeployError):  # noqa: N818 (EnvironmentError is Python's own)
     """A package, weight file or runtime that is needed is not on this machine: exit code 6."""
 
     exit_code = 6

@@ -78,7 +78,9 @@ class Cost:
     @property
     def kinds(self) -> tuple[KindCost, ...]:
         """By kind, the most mult-adds first."""
-        found = {layer.kind: [item for item in self.layers if item.kind == layer.kind] for layer in self.layers}
+        found = {
+            layer.kind: [item for item in self.layers if item.kind == layer.kind] for layer in self.layers
+        }
         sums = [
             KindCost(
                 kind,
@@ -92,7 +94,9 @@ class Cost:
         return tuple(sorted(sums, key=lambda item: (-item.mult_adds, -item.parameters, item.kind)))
 
 
-def convolution_kind(kernel: Sequence[int], groups: int, group_inputs: int, *, transposed: bool = False) -> str:
+def convolution_kind(
+    kernel: Sequence[int], groups: int, group_inputs: int, *, transposed: bool = False
+) -> str:
     """``Conv 3x3``, ``Conv dw 3x3`` where every group has one input channel, ``Conv grouped 3x3`` between.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Anchors, Preprocessing, Provenance, Task
@@ -34,5 +34,5 @@ class SourceModel:
     task: Task = "other"
     preprocessing: Preprocessing | None = None
     labels: tuple[str, ...] = ()
-    provenance: Provenance = Provenance()
+    provenance: Provenance = field(default_factory=Provenance)
     anchors: Anchors | None = None

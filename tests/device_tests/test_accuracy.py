@@ -16,9 +16,10 @@ from PIL import Image
 from mobiledeploy.contract import Contract, Preprocessing, TensorSpec
 from mobiledeploy.device_tests.accuracy import AccuracyRun, evaluate_sessions, paired
 from mobiledeploy.errors import InputError
-from mobiledeploy.images import LabelledImage, list_images
+from mobiledeploy.images import LabelledImage
 from mobiledeploy.runtimes.census import Artifact, FileContents
 from mobiledeploy.runtimes.formats import open_session, read_artifact
+from mobiledeploy.truth.classes import list_images
 
 RULE = Preprocessing(8, 8, resize_to=8, mean=(0.0,) * 3, std=(255.0,) * 3)
 SOURCE = TensorSpec("image", (1, 8, 8, 3), "float32", "NHWC", "image")
@@ -54,7 +55,7 @@ def artifact(contract: Contract | None = Contract((SOURCE,), (SCORES,), preproce
 
 
 @pytest.fixture
-def images(tmp_path: Path) -> tuple[LabelledImage, ...]:
+def images(tmp_path: Path) -> tuple[LabelledImage[int], ...]:
     """Thirty images of one colour each, the last two under a wrong label."""
     for number in range(30):
         label = number % 3 if number < 28 else (number + 1) % 3
@@ -66,7 +67,7 @@ def images(tmp_path: Path) -> tuple[LabelledImage, ...]:
     return list_images(tmp_path)
 
 
-def test_accuracy_in_the_order_of_the_images(images: tuple[LabelledImage, ...]) -> None:
+def test_accuracy_in_the_order_of_the_images(images: tuple[LabelledImage[int], ...]) -> None:
     seen: list[tuple[int, int]] = []
     run = evaluate_sessions(
         artifact(), ColourSession, images, workers=4, progress=lambda done, total: seen.append((done, total))
@@ -80,13 +81,13 @@ def test_accuracy_in_the_order_of_the_images(images: tuple[LabelledImage, ...]) 
     assert run.images_per_second > 0
 
 
-def test_workers_do_not_change_the_result(images: tuple[LabelledImage, ...]) -> None:
+def test_workers_do_not_change_the_result(images: tuple[LabelledImage[int], ...]) -> None:
     one, many = (evaluate_sessions(artifact(), ColourSession, images, workers=count) for count in (1, 7))
     assert one.predictions == many.predictions
     assert paired(one, many).agreement == 1.0
 
 
-def test_few_images_open_few_sessions(images: tuple[LabelledImage, ...]) -> None:
+def test_few_images_open_few_sessions(images: tuple[LabelledImage[int], ...]) -> None:
     opened: list[ColourSession] = []
 
     def opener() -> ColourSession:
@@ -96,7 +97,7 @@ def test_few_images_open_few_sessions(images: tuple[LabelledImage, ...]) -> None
     assert evaluate_sessions(artifact(), opener, images[:2], workers=8).workers == len(opened) == 2
 
 
-def test_an_interrupt_drops_the_rest(images: tuple[LabelledImage, ...]) -> None:
+def test_an_interrupt_drops_the_rest(images: tuple[LabelledImage[int], ...]) -> None:
     started = 0
 
     class Counting(ColourSession):
@@ -113,8 +114,8 @@ def test_an_interrupt_drops_the_rest(images: tuple[LabelledImage, ...]) -> None:
     assert started <= 6
 
 
-def test_work_in_flight_is_bounded(images: tuple[LabelledImage, ...]) -> None:
-    class Watched(tuple[LabelledImage, ...]):
+def test_work_in_flight_is_bounded(images: tuple[LabelledImage[int], ...]) -> None:
+    class Watched(tuple[LabelledImage[int], ...]):
         taken = 0
 
         def __iter__(self) -> Iterator[LabelledImage]:
@@ -144,7 +145,7 @@ def test_ties_go_to_the_lower_class_and_are_counted(tmp_path: Path) -> None:
     assert (run.top1.correct, run.top5.correct) == (1, 2)
 
 
-def test_label_offset_leaves_the_background_out(images: tuple[LabelledImage, ...]) -> None:
+def test_label_offset_leaves_the_background_out(images: tuple[LabelledImage[int], ...]) -> None:
     wide = replace(SCORES, shape=(1, 4))
     run = evaluate_sessions(artifact(), lambda: ColourSession(outputs=[wide]), images, label_offset=1)
     assert (run.top1.correct, run.classes, run.label_offset) == (28, 4, 1)
@@ -161,14 +162,14 @@ def test_label_offset_leaves_the_background_out(images: tuple[LabelledImage, ...
     ],
 )
 def test_labels_that_do_not_fit_are_refused(
-    images: tuple[LabelledImage, ...], classes: int, offset: int | None, message: str
+    images: tuple[LabelledImage[int], ...], classes: int, offset: int | None, message: str
 ) -> None:
     outputs = [replace(SCORES, shape=(1, classes))]
     with pytest.raises(InputError, match=rf"^colours\.tflite: the file has {message}"):
         evaluate_sessions(artifact(), lambda: ColourSession(outputs=outputs), images, label_offset=offset)
 
 
-def test_labels_that_count_from_one_get_the_next_step(images: tuple[LabelledImage, ...]) -> None:
+def test_labels_that_count_from_one_get_the_next_step(images: tuple[LabelledImage[int], ...]) -> None:
     from_one = [replace(image, label=image.label + 1) for image in images]
     with pytest.raises(
         InputError, match=r"labels go from 1 to 3\. If labels count from 1 pass --label-offset"
@@ -177,13 +178,17 @@ def test_labels_that_count_from_one_get_the_next_step(images: tuple[LabelledImag
     assert evaluate_sessions(artifact(), ColourSession, from_one, label_offset=-1).top1.correct == 28
 
 
-def test_a_thousand_and_one_classes_pass_once_the_offset_is_said(images: tuple[LabelledImage, ...]) -> None:
+def test_a_thousand_and_one_classes_pass_once_the_offset_is_said(
+    images: tuple[LabelledImage[int], ...],
+) -> None:
     outputs = [replace(SCORES, shape=(1, 1001))]
     run = evaluate_sessions(artifact(), lambda: ColourSession(outputs=outputs), images, label_offset=0)
     assert run.label_offset == 0
 
 
-def test_preprocessing_comes_from_the_file_else_from_the_caller(images: tuple[LabelledImage, ...]) -> None:
+def test_preprocessing_comes_from_the_file_else_from_the_caller(
+    images: tuple[LabelledImage[int], ...],
+) -> None:
     bare = artifact(contract=None)
     with pytest.raises(InputError, match=r"colours\.tflite.*--preprocessing.*imagenet, inception"):
         evaluate_sessions(bare, ColourSession, images)
@@ -212,14 +217,14 @@ def test_layout_comes_from_the_contract_where_the_file_has_no_word(tmp_path: Pat
 
 
 def test_a_rule_of_another_size_is_said_once_without_naming_an_image(
-    images: tuple[LabelledImage, ...],
+    images: tuple[LabelledImage[int], ...],
 ) -> None:
     with pytest.raises(InputError, match=r"^colours\.tflite: input 'image': the input takes 1x8x8x3"):
         evaluate_sessions(artifact(None), ColourSession, images, preprocessing=replace(RULE, height=9))
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_damaged_image_is_named(images: tuple[LabelledImage, ...], workers: int) -> None:
+def test_a_damaged_image_is_named(images: tuple[LabelledImage[int], ...], workers: int) -> None:
     images[5].path.write_bytes(b"no image")
     images[9].path.unlink()
     with pytest.raises(InputError) as caught:
@@ -228,7 +233,7 @@ def test_a_damaged_image_is_named(images: tuple[LabelledImage, ...], workers: in
     assert str(caught.value).count(str(images[5].path)) == 1
 
 
-def test_an_image_that_cannot_be_prepared_is_named(images: tuple[LabelledImage, ...]) -> None:
+def test_an_image_that_cannot_be_prepared_is_named(images: tuple[LabelledImage[int], ...]) -> None:
     Image.new("I;16", (8, 8)).save(images[3].path)
     with pytest.raises(InputError, match=rf"^{images[3].path}: the image has more than 8 bits"):
         evaluate_sessions(artifact(), ColourSession, images)
@@ -239,14 +244,14 @@ def test_nothing_to_evaluate() -> None:
         evaluate_sessions(artifact(), ColourSession, ())
 
 
-def test_several_inputs_are_refused(images: tuple[LabelledImage, ...]) -> None:
+def test_several_inputs_are_refused(images: tuple[LabelledImage[int], ...]) -> None:
     session = ColourSession()
     session.inputs = (SOURCE, SOURCE)  # type: ignore[assignment]
     with pytest.raises(InputError, match="2 inputs"):
         evaluate_sessions(artifact(), lambda: session, images)
 
 
-def evaluate_file(path: Path, images: Sequence[LabelledImage], **given: Any) -> AccuracyRun:
+def evaluate_file(path: Path, images: Sequence[LabelledImage[int]], **given: Any) -> AccuracyRun:
     return evaluate_sessions(read_artifact(path), lambda: open_session(path, threads=1), images, **given)
 
 
@@ -273,7 +278,7 @@ def colour_file(path: Path, contract: Contract | None) -> Path:
 
 @pytest.mark.parametrize("carried", [True, False])
 def test_a_real_file_through_its_engine(
-    tmp_path: Path, images: tuple[LabelledImage, ...], carried: bool
+    tmp_path: Path, images: tuple[LabelledImage[int], ...], carried: bool
 ) -> None:
     pytest.importorskip("onnxruntime")
     source = TensorSpec("image", (1, 3, 8, 8), "float32", "NCHW", "image")

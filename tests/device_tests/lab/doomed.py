@@ -17,9 +17,9 @@ from lab.trial import LAUNCHES, RULE, Trial
 from mobiledeploy.device_tests import load, references
 from mobiledeploy.device_tests.benchmark import Measured
 from mobiledeploy.device_tests.transport import Completed
-from mobiledeploy.images import list_images
 from mobiledeploy.runtimes.formats import read_artifact
 from mobiledeploy.runtimes.runner.request import Timing
+from mobiledeploy.truth.classes import list_images
 
 # For the command to be under way.
 UNDER_WAY = 0.15

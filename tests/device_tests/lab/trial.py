@@ -21,10 +21,11 @@ from mobiledeploy.device_tests.device_accuracy import Options, evaluate_on_devic
 from mobiledeploy.device_tests.errors import DeviceError
 from mobiledeploy.device_tests.latency_run import Launch
 from mobiledeploy.device_tests.plan import Plan
-from mobiledeploy.images import LabelledImage, list_images
+from mobiledeploy.images import LabelledImage
 from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.formats import read_artifact
 from mobiledeploy.runtimes.runner.request import Timing
+from mobiledeploy.truth.classes import list_images
 
 # Enough for three chunks.
 SIDE, CLASSES, IMAGES = 16, 10, 50
@@ -63,7 +64,7 @@ def small_model(folder: Path) -> Artifact:
     return read_artifact(path)
 
 
-def pictures(folder: Path, count: int = IMAGES) -> tuple[LabelledImage, ...]:
+def pictures(folder: Path, count: int = IMAGES) -> tuple[LabelledImage[int], ...]:
     """Noise in four classes."""
     generator = np.random.default_rng(7)
     for index in range(count):
@@ -90,7 +91,7 @@ class Trial:
 
     device: str
     artifact: Artifact
-    images: Sequence[LabelledImage]
+    images: Sequence[LabelledImage[int]]
     rule: Preprocessing | None = None
     timeout: float = 20.0
     timing: Timing = TIMING
