@@ -31,6 +31,7 @@ from mobiledeploy.deploy.commands import (
     report,
     run,
     sweep,
+    train,
     verify,
 )
 from mobiledeploy.deploy.commands.from_project import ProjectCommand, ProjectGroup
@@ -123,6 +124,7 @@ def _add_command_and_group(
 
 _add(init.init, init.EXAMPLE)
 _add(run.run, run.EXAMPLE)
+_add(train.train, train.EXAMPLE)
 _add(convert.convert, convert.EXAMPLE)
 _add(inspect.inspect, inspect.EXAMPLE)
 _add(verify.verify, verify.EXAMPLE)

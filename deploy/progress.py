@@ -39,6 +39,13 @@ def counter(label: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+@contextmanager
+def journal(label: str) -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
+    """As ``counter``, and a function that leaves a line."""
+    with counter(label) as progress:
+        yield progress, _line
+
+
 def paced(label: str, say: Callable[[str], None]) -> Callable[[int, int], None]:
     """A function of (done, total) that says how far the work is, every few seconds."""
     last = time.monotonic()

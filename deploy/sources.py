@@ -92,13 +92,22 @@ def load_described(
     """
     source = as_source(model, weights=weights, width=width, resolution=resolution, task=task)
     if preprocessing is not None:
-        source = replace(source, preprocessing=_rule(preprocessing, source))
+        source = replace(source, preprocessing=rule_of(preprocessing, source))
     if class_names is not None:
-        source = replace(source, labels=_names(class_names))
+        source = replace(source, labels=read_names(class_names))
     return source
 
 
-def _rule(text: str, source: SourceModel) -> Preprocessing:
+def rule_of(text: str, source: SourceModel) -> Preprocessing:
+    """A preprocessing of a model's size.
+
+    Args:
+        text: a preset's name, or a JSON object of ``Preprocessing``'s fields.
+        source: takes one image.
+
+    Raises:
+        InputError: it does not fit.
+    """
     shape = source.example_input[0].shape
     if len(source.example_input) != 1 or len(shape) != 4:
         raise InputError(
@@ -123,7 +132,12 @@ def _rule(text: str, source: SourceModel) -> Preprocessing:
     return rule
 
 
-def _names(file: Path) -> tuple[str, ...]:
+def read_names(file: Path) -> tuple[str, ...]:
+    """One class name a line, in output order.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
     try:
         return tuple(file.read_text(encoding="utf-8").splitlines())
     except (OSError, UnicodeDecodeError) as error:

@@ -223,7 +223,7 @@ def check(rule: Preprocessing) -> None:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """An image turned as its EXIF orientation says (Pillow's ``exif_transpose`` would rewrite the EXIF too)."""
+    """Turned as the EXIF orientation says (Pillow's ``exif_transpose`` would rewrite the EXIF too)."""
     from PIL import Image
 
     turn = _TURNS.get(image.getexif().get(_EXIF_ORIENTATION, 1))

@@ -17,7 +17,9 @@ from mobiledeploy.models.zoo import DEFAULT_MODEL, entries
 from mobiledeploy.source import SourceModel
 
 CALLABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-KINDS = "Give a zoo name, package.module:callable, timm:NAME, torchvision:NAME, a .pt2 or a trained .safetensors"
+KINDS = (
+    "Give a zoo name, package.module:callable, timm:NAME, torchvision:NAME, a .pt2 or a trained .safetensors"
+)
 MODEL_SIZES = range(32, 4097)  # five halvings leave at least one pixel
 LARGEST_WIDTH = 8.0
 
@@ -55,8 +57,7 @@ def load(
     chosen: Weights | None = "random" if weights == "random" else None if weights is None else Path(weights)
     if reference.endswith(".safetensors"):
         return _from_checkpoint(Path(reference), chosen, width, resolution)
-    entry = next((entry for entry in entries() if entry.name == reference), None)
-    if entry is not None:
+    if (entry := find_entry(reference)) is not None:
         return _from_zoo(entry, chosen, width, resolution)
     if width is not None:
         raise InputError(
@@ -100,6 +101,11 @@ def _from_elsewhere(reference: str, weights: Weights | None, resolution: int | N
 
         return load_callable(reference, weights, resolution)
     raise _unknown(reference)
+
+
+def find_entry(name: str) -> ZooEntry | None:
+    """The model of the zoo that has this name."""
+    return next((entry for entry in entries() if entry.name == name), None)
 
 
 def _check(width: float | None, resolution: int | None) -> None:
@@ -173,15 +179,15 @@ def _from_zoo(
             weights_sha256=digest,
             licence=entry.weights.licence if entry.weights and known else "",
         )
-    preprocessing = entry.preprocessing_at(resolution or entry.preprocessing.height)
+    task, preprocessing = entry.task, entry.preprocessing_at(resolution or entry.preprocessing.height)
     if trained is not None:
-        labels = trained.contract.labels
+        task, labels = trained.contract.task, trained.contract.labels
         rule = trained.contract.preprocessing or preprocessing
         preprocessing = at_resolution(rule, preprocessing.height)
     return SourceModel(
         module=module.eval(),
         example_input=image_input(3, preprocessing.height, preprocessing.width),
-        task=entry.task,
+        task=task,
         preprocessing=preprocessing,
         labels=labels if outputs == len(labels) or trained is not None else (),
         provenance=provenance,

@@ -30,9 +30,7 @@ class Average:
     def update(self, module: nn.Module, step: int) -> None:
         """Take in what the module is after a step, counted from 0."""
         decay = min(self._decay, (1 + step) / (_EARLY + step))
-        for mean, value in zip(
-            self.module.state_dict().values(), module.state_dict().values(), strict=True
-        ):
+        for mean, value in zip(self.module.state_dict().values(), module.state_dict().values(), strict=True):
             if mean.is_floating_point():
                 mean.lerp_(value, 1 - decay)
             else:

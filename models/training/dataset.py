@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -22,10 +22,8 @@ _RUN = 4
 _Label = TypeVar("_Label")
 
 
-class Encode(Protocol):
-    """What a network should say of a view, given the image's label."""
-
-    def __call__(self, label: Any, view: View) -> Any: ...
+# What a network should say of a view, given the image's label.
+Encode = Callable[[Any, View], Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

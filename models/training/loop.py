@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,7 +22,7 @@ from mobiledeploy.models.training.logs import Logs
 from mobiledeploy.models.training.objectives.objective import Objective
 from mobiledeploy.models.training.optimizer import make_optimizer, rate_at
 from mobiledeploy.models.training.processes import Processes
-from mobiledeploy.models.training.run_folder import Epoch, RunFolder
+from mobiledeploy.models.training.run_folder import Epoch, RunFolder, best_of
 from mobiledeploy.models.training.settings import Settings
 from mobiledeploy.source import SourceModel
 
@@ -36,8 +36,8 @@ class Observer(Protocol):
     def step(self, done: int, total: int) -> None:
         """Steps of all epochs."""
 
-    def epoch(self, epoch: Epoch, total: int) -> None:
-        """One is finished, of so many."""
+    def epoch(self, epoch: Epoch, total: int, figure: str) -> None:
+        """One is finished, of so many; the figure is what its share of right images is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,6 @@ class _Progress:
 
     step: int = 0
     loss: float = 0.0
-    best: float | None = None
     epochs: int = 0
 
 
@@ -103,6 +102,11 @@ class Training:
         self._epochs: list[Epoch] = []
         self._resume()
         self._shared = processes.share(self._module)
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs that are finished."""
+        return len(self._epochs)
 
     def run(self) -> list[Epoch]:
         """Train to the end.
@@ -170,7 +174,7 @@ class Training:
                 hint=f"Train with a learning rate below {settings.learning_rate:g}, in another folder",
             )
         self._optimizer.zero_grad()
-        self._scaler.scale(loss).backward()
+        torch.autograd.backward(self._scaler.scale(loss))
         if settings.clip:
             self._scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self._module.parameters(), settings.clip)
@@ -183,30 +187,28 @@ class Training:
     def _end_epoch(self, rate: float, seconds: float, logs: Logs | None) -> None:
         progress, plan = self._progress, self._plan
         loss, progress.loss = progress.loss / plan.steps, 0.0
-        epoch = Epoch(progress.step // plan.steps, loss, None, None, rate, seconds)
-        if plan.validation:
-            epoch = replace(epoch, **self._validate(plan.validation))
+        cost, share = self._validate(plan.validation) if plan.validation else (None, None)
+        epoch = Epoch(progress.step // plan.steps, loss, cost, share, rate, seconds)
         self._epochs.append(epoch)
         progress.epochs = len(self._epochs)
-        better = _goodness(epoch)
-        improved = better is None or progress.best is None or better > progress.best
-        progress.best = better if improved else progress.best
         if self._processes.first:
-            if improved:
+            if best_of(self._epochs) is epoch:
                 self._save(self._folder.best)
             self._folder.write_epochs(self._epochs)
             self._keep()
-            self._observer.epoch(epoch, plan.settings.epochs)
+            self._observer.epoch(epoch, plan.settings.epochs, plan.objective.figure)
         if logs:
             logs.epoch(progress.step, epoch, plan.objective.figure)
 
     @torch.no_grad()
-    def _validate(self, images: Dataset[Any]) -> dict[str, float | None]:
+    def _validate(self, images: Dataset[Any]) -> tuple[float, float | None]:
         """Loss and share of right ones, on what the network will be shown on the device."""
         plan, processes = self._plan, self._processes
         module = self._kept_module().eval()
         sums = [0.0, 0.0, 0.0]
-        for samples in images.deployed(range(processes.rank, len(images.images), processes.count), plan.batch_size):
+        for samples in images.deployed(
+            range(processes.rank, len(images.images), processes.count), plan.batch_size
+        ):
             inputs = [self._inputs(samples, index) for index in range(len(images.rules))]
             targets = plan.objective.gather([sample.target for sample in samples], inputs)
             outputs = module(inputs[0])
@@ -214,10 +216,7 @@ class Training:
             sums[1] += plan.objective.right(outputs, targets) if plan.objective.figure else 0
             sums[2] += len(samples)
         loss, right, count = processes.total(sums)
-        return {
-            "validation_loss": loss / count,
-            "validation": right / count if plan.objective.figure else None,
-        }
+        return loss / count, right / count if plan.objective.figure else None
 
     def _inputs(self, samples: list[Sample], index: int) -> torch.Tensor:
         """(N, channels, height, width), normalised by a rule of the data set."""
@@ -244,7 +243,7 @@ class Training:
                 "average": self._average.module.state_dict() if self._average else None,
                 "optimizer": self._optimizer.state_dict(),
                 "scaler": self._scaler.state_dict(),
-                "progress": [progress.step, progress.loss, progress.best, progress.epochs],
+                "progress": [progress.step, progress.loss, progress.epochs],
             }
         )
 
@@ -275,15 +274,7 @@ class Training:
 
     def _save(self, path: Any) -> None:
         with writing(path):
-            save_trained(
-                path, self._kept_module().state_dict(), self._plan.source, self._plan.description
-            )
-
-
-def _goodness(epoch: Epoch) -> float | None:
-    if epoch.validation is not None:
-        return epoch.validation
-    return None if epoch.validation_loss is None else -epoch.validation_loss
+            save_trained(path, self._kept_module().state_dict(), self._plan.source, self._plan.description)
 
 
 def _seed(seed: int, step: int, rank: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,19 @@ class Epoch:
     validation: float | None
     learning_rate: float
     seconds: float
+
+    @property
+    def goodness(self) -> tuple[float, ...]:
+        """Higher is better; of epochs that were judged by nothing, the later one."""
+        if self.validation_loss is None:
+            return (self.epoch,)
+        share = () if self.validation is None else (self.validation,)
+        return (*share, -self.validation_loss)
+
+
+def best_of(epochs: Sequence[Epoch]) -> Epoch:
+    """The first of those that did best."""
+    return max(epochs, key=lambda epoch: epoch.goodness)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,9 +114,7 @@ def make_settings(base: str = "paper", *changes: Mapping[str, Any]) -> Settings:
         data.update(change)
     known = [item.name for item in fields(Settings)]
     if unknown := sorted(data.keys() - set(known)):
-        raise InputError(
-            f"unknown field {unknown[0]!r}", where="settings", hint=f"Known: {', '.join(known)}"
-        )
+        raise InputError(f"unknown field {unknown[0]!r}", where="settings", hint=f"Known: {', '.join(known)}")
     return Settings(**data)
 
 

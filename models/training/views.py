@@ -83,7 +83,7 @@ def random_view(
     width, height = size
     for _ in range(_ATTEMPTS):
         area = width * height * generator.uniform(smallest, 1)
-        aspect = math.exp(generator.uniform(*map(math.log, _ASPECTS)))
+        aspect = math.exp(generator.uniform(math.log(_ASPECTS[0]), math.log(_ASPECTS[1])))
         wide, high = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < wide <= width and 0 < high <= height:
             left, top = int(generator.integers(width - wide + 1)), int(generator.integers(height - high + 1))

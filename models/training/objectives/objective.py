@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -14,16 +14,10 @@ from mobiledeploy.models.training.dataset import Encode
 Outputs = Any
 
 
-class Loss(Protocol):
-    """Mean loss of a batch, a scalar."""
-
-    def __call__(self, outputs: Outputs, targets: Any) -> torch.Tensor: ...
-
-
-class Gather(Protocol):
-    """Targets of a batch from those of its images and the inputs of the teacher, if there is one."""
-
-    def __call__(self, targets: Sequence[Any], inputs: Sequence[torch.Tensor]) -> Any: ...
+# Mean loss of a batch, a scalar, from outputs and targets.
+Loss = Callable[[Outputs, Any], torch.Tensor]
+# Targets of a batch from those of its images and the inputs, those of a teacher last.
+Gather = Callable[[Sequence[Any], Sequence[torch.Tensor]], Any]
 
 
 @dataclass(frozen=True, slots=True)
