@@ -181,7 +181,7 @@ def file_stem(reference: str, *, width: float | None = None, resolution: int | N
     """Stem of a model's files: the last part of its reference, then what was chosen."""
     # A zoo name may be followed by its width in brackets.
     name = reference.partition(" (")[0]
-    if name.endswith(".pt2"):
+    if name.endswith((".pt2", ".safetensors")):
         name = Path(name).stem
     stem = name.rpartition(":")[2].rpartition("/")[2]
     chosen = [f"{value:g}" for value in (width, resolution) if value is not None]

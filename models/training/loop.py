@@ -166,7 +166,7 @@ class Training:
         targets = plan.objective.gather([sample.target for sample in samples], inputs)
         with self._autocast():
             loss = plan.objective.loss(_reals(self._shared(inputs[0])), targets)
-        value = self._processes.total([float(loss)])[0] / self._processes.count
+        value = self._processes.total([loss.item()])[0] / self._processes.count
         if not np.isfinite(value):
             raise InputError(
                 f"the loss is {value} in epoch {batch.epoch + 1}, step {step % plan.steps + 1}",
@@ -212,7 +212,7 @@ class Training:
             inputs = [self._inputs(samples, index) for index in range(len(images.rules))]
             targets = plan.objective.gather([sample.target for sample in samples], inputs)
             outputs = module(inputs[0])
-            sums[0] += float(plan.objective.loss(outputs, targets)) * len(samples)
+            sums[0] += plan.objective.loss(outputs, targets).item() * len(samples)
             sums[1] += plan.objective.right(outputs, targets) if plan.objective.figure else 0
             sums[2] += len(samples)
         loss, right, count = processes.total(sums)
