@@ -8,6 +8,7 @@ from pathlib import Path
 from mobiledeploy.deploy.sources import as_source
 from mobiledeploy.errors import InputError
 from mobiledeploy.layer_cost import Cost
+from mobiledeploy.models import MODEL_FILES
 from mobiledeploy.runtimes.file_cost import file_cost
 from mobiledeploy.runtimes.formats import FORMATS, needs, read_artifact
 from mobiledeploy.source import SourceModel
@@ -51,7 +52,7 @@ def _is_file(reference: str) -> bool:
     suffixes = {suffix for item in FORMATS.values() for suffix in item.suffixes}
     if path.is_dir():
         return (path / "Manifest.json").is_file()
-    return path.suffix.lower() in suffixes or (path.is_file() and path.suffix != ".pt2")
+    return path.suffix.lower() in suffixes or (path.is_file() and path.suffix not in MODEL_FILES)
 
 
 def _source(
@@ -63,7 +64,7 @@ def _source(
     from mobiledeploy.models import DEFAULT_MODEL, entries
 
     reference = reference or DEFAULT_MODEL
-    if weights is not None or reference.endswith(".pt2"):
+    if weights is not None or reference.endswith(MODEL_FILES):
         return as_source(reference, weights=weights, width=width, resolution=resolution)
     if reference not in {entry.name for entry in entries()}:
         return as_source(reference, weights="random", width=width, resolution=resolution)

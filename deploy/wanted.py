@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import UNSIGNED_SHIFT, Contract, InputDtype, Precision, Target, TensorSpec
 from mobiledeploy.errors import InputError, UnsupportedError
+from mobiledeploy.models import MODEL_FILES
 
 if TYPE_CHECKING:
     from mobiledeploy.deploy.budget import Drop
@@ -181,7 +182,7 @@ def file_stem(reference: str, *, width: float | None = None, resolution: int | N
     """Stem of a model's files: the last part of its reference, then what was chosen."""
     # A zoo name may be followed by its width in brackets.
     name = reference.partition(" (")[0]
-    if name.endswith((".pt2", ".safetensors")):
+    if name.endswith(MODEL_FILES):
         name = Path(name).stem
     stem = name.rpartition(":")[2].rpartition("/")[2]
     chosen = [f"{value:g}" for value in (width, resolution) if value is not None]

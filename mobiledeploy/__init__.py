@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mobiledeploy.deploy.evaluation import evaluate
     from mobiledeploy.deploy.layer_diagnosis import diagnose
     from mobiledeploy.deploy.packages.packaging import package
+    from mobiledeploy.deploy.training import train
     from mobiledeploy.deploy.verification import verify
     from mobiledeploy.device_tests.accuracy import AccuracyRun, PairedDifference, paired
     from mobiledeploy.errors import (
@@ -69,6 +70,7 @@ __all__ = [
     "open_session",
     "package",
     "paired",
+    "train",
     "verify",
 ]
 
@@ -100,6 +102,7 @@ _HOMES = {
     "load": "models",
     "open_session": "runtimes.formats",
     "package": "deploy.packages.packaging",
+    "train": "deploy.training",
 }
 
 

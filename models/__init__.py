@@ -5,6 +5,6 @@ from __future__ import annotations
 from mobiledeploy.models.entry import ZooEntry
 from mobiledeploy.models.references import load
 from mobiledeploy.models.weights import Weights
-from mobiledeploy.models.zoo import DEFAULT_MODEL, Listing, catalogue, entries
+from mobiledeploy.models.zoo import DEFAULT_MODEL, MODEL_FILES, Listing, catalogue, entries
 
-__all__ = ["DEFAULT_MODEL", "Listing", "Weights", "ZooEntry", "catalogue", "entries", "load"]
+__all__ = ["DEFAULT_MODEL", "MODEL_FILES", "Listing", "Weights", "ZooEntry", "catalogue", "entries", "load"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mobiledeploy.contract import Provenance, Task
 from mobiledeploy.errors import InputError
 from mobiledeploy.models.references import find_entry, load
+from mobiledeploy.models.zoo import MODEL_FILES
 from mobiledeploy.source import SourceModel
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def fresh(
 
     entry = find_entry(reference)
     if entry is None:
-        if reference.endswith((".pt2", ".safetensors")):
+        if reference.endswith(MODEL_FILES):
             raise InputError(
                 "a file cannot be trained",
                 where=reference,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 DEFAULT_MODEL = "mobilenet_v2"
+# References that are files: exported programs, and checkpoints of a training.
+MODEL_FILES = (".pt2", ".safetensors")
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 

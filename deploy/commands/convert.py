@@ -52,7 +52,7 @@ def convert(
         str | None,
         typer.Argument(
             metavar="MODEL",
-            help="Zoo name, package.module:callable, timm:NAME, torchvision:NAME or a .pt2 file. "
+            help="Zoo name, package.module:callable, timm:NAME, torchvision:NAME, a .pt2 file or what train made. "
             "Without it: MobileNetV2 with its ImageNet weights.",
         ),
     ] = None,

@@ -37,7 +37,7 @@ from mobiledeploy.deploy.wanted import Wanted
 from mobiledeploy.device_tests.gate.limits import TOP1_DROP, Gate
 from mobiledeploy.device_tests.references import resolve
 from mobiledeploy.errors import InputError, MobileDeployError
-from mobiledeploy.models import DEFAULT_MODEL
+from mobiledeploy.models import DEFAULT_MODEL, MODEL_FILES
 from mobiledeploy.models.references import CALLABLE
 from mobiledeploy.presets import preset
 
@@ -141,7 +141,7 @@ class _Planner:
             yield "class names", self._source("model", "class-names")
         for number, path in enumerate(model.reads):
             yield f"model.reads {path}", Source(path, self._project.where("model", "reads", number))
-        if name.endswith(".pt2"):
+        if name.endswith(MODEL_FILES):
             yield "model", self._source("model", "name")
         elif CALLABLE.fullmatch(name) and name.partition(":")[0] not in ("timm", "torchvision"):
             where = self._project.where("model", "name")

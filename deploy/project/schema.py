@@ -20,6 +20,7 @@ from mobiledeploy.deploy.packages import platforms
 from mobiledeploy.device_tests.affinity import ALL
 from mobiledeploy.device_tests.gate.formats import FORMATS
 from mobiledeploy.device_tests.gate.limits import KINDS, Kind
+from mobiledeploy.models import MODEL_FILES
 from mobiledeploy.quantize.recipe import Recipe as QuantizationRecipe
 
 FLOAT = "float"
@@ -67,7 +68,7 @@ def _distinct(items: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _reference(text: str) -> str:
-    return _inside(text) if text.endswith(".pt2") else text
+    return _inside(text) if text.endswith(MODEL_FILES) else text
 
 
 InsidePath = Annotated[str, AfterValidator(_inside)]

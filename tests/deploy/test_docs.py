@@ -103,8 +103,29 @@ def test_every_exit_code_is_documented() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *("init", "run", "convert", "inspect", "verify", "diagnose", "evaluate", "benchmark", "gate"),
-        *("package", "sweep", "models", "doctor", "report", "lab scheduler", "lab worker", "lab status"),
+        *(
+            "init",
+            "run",
+            "train",
+            "convert",
+            "inspect",
+            "verify",
+            "diagnose",
+            "evaluate",
+            "benchmark",
+            "gate",
+        ),
+        *(
+            "train",
+            "package",
+            "sweep",
+            "models",
+            "doctor",
+            "report",
+            "lab scheduler",
+            "lab worker",
+            "lab status",
+        ),
     ],
 )
 def test_every_option_is_documented(command: str) -> None:
