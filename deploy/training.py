@@ -15,7 +15,7 @@ from mobiledeploy.runtimes.formats import needs
 if TYPE_CHECKING:
     from mobiledeploy.models.training.run_folder import Epoch
     from mobiledeploy.models.training.settings import Settings
-    from mobiledeploy.models.training.train import Trained
+    from mobiledeploy.models.training.train import TrainingResult
 
 
 def train(
@@ -41,7 +41,7 @@ def train(
     checked: Callable[[int, int], None] = lambda _done, _total: None,
     step: Callable[[int, int], None] = lambda _done, _total: None,
     said: Callable[[str], None] = lambda _line: None,
-) -> Trained:
+) -> TrainingResult:
     """Train a network, or go on with a training that was interrupted.
 
     Started by ``torchrun``, several processes train together.

@@ -52,7 +52,7 @@ def convert(
         str | None,
         typer.Argument(
             metavar="MODEL",
-            help="Zoo name, package.module:callable, timm:NAME, torchvision:NAME, a .pt2 file or what train made. "
+            help="Zoo name, package.module:callable, timm:NAME, torchvision:NAME, a .pt2 or a checkpoint. "
             "Without it: MobileNetV2 with its ImageNet weights.",
         ),
     ] = None,

@@ -15,7 +15,7 @@ from mobiledeploy.deploy.progress import counter, journal
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from mobiledeploy.models.training.train import Trained
+    from mobiledeploy.models.training.train import TrainingResult
 
 EXAMPLE = "mobiledeploy train mobilenet_v1 --width 0.5 --data photos -o runs/photos"
 
@@ -140,7 +140,7 @@ def train(
     return Outcome(_to_data(trained), lambda: _render(trained), as_json)
 
 
-def _to_data(trained: Trained) -> dict[str, Any]:
+def _to_data(trained: TrainingResult) -> dict[str, Any]:
     return {
         "model": str(trained.model),
         "last": str(trained.last),
@@ -152,7 +152,7 @@ def _to_data(trained: Trained) -> dict[str, Any]:
     }
 
 
-def _render(trained: Trained) -> RenderableType:
+def _render(trained: TrainingResult) -> RenderableType:
     from mobiledeploy.deploy.commands.tables import pairs
 
     best, (training, validation) = trained.best, trained.images

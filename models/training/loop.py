@@ -141,16 +141,17 @@ class Training:
 
     def _batches(self) -> Iterator[tuple[Batch, list[Sample]]]:
         """This process's part of every step that is left."""
-        plan, done = self._plan, self._progress.step
+        plan, size = self._plan, self._plan.batch_size
         rank, count = self._processes.rank, self._processes.count
-        batches = []
-        for epoch in range(done // plan.steps, plan.settings.epochs):
-            order = plan.training.order(plan.settings, epoch, plan.groups)
-            for step in range(plan.steps):
-                if epoch * plan.steps + step >= done:
-                    whole = order[step * plan.batch_size : (step + 1) * plan.batch_size]
-                    batches.append(Batch(epoch, tuple(int(place) for place in whole[rank::count])))
-        yield from zip(batches, plan.training.training(batches, plan.settings), strict=True)
+        epoch, begun = divmod(self._progress.step, plan.steps)
+        for number in range(epoch, plan.settings.epochs):
+            order = plan.training.order(plan.settings, number, plan.groups)
+            batches = [
+                Batch(number, tuple(order[step * size : (step + 1) * size][rank::count].tolist()))
+                for step in range(begun, plan.steps)
+            ]
+            begun = 0
+            yield from zip(batches, plan.training.training(batches, plan.settings), strict=True)
 
     def _step(self, batch: Batch, samples: list[Sample]) -> tuple[float, float]:
         """One step; its loss and learning rate."""

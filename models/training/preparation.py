@@ -24,7 +24,7 @@ from mobiledeploy.models.training.loop import Plan
 from mobiledeploy.models.training.objectives import distillation, objective_for
 from mobiledeploy.models.training.objectives.objective import Objective
 from mobiledeploy.models.training.settings import Settings
-from mobiledeploy.parallel import in_order, usable_cores
+from mobiledeploy.parallel import in_order
 from mobiledeploy.source import SourceModel
 from mobiledeploy.truth import read_truth, truth_names
 
@@ -98,8 +98,8 @@ def prepare(
     settings: Settings,
     *,
     teacher: Teacher | None = None,
-    device: torch.device | None = None,
-    workers: int | None = None,
+    device: torch.device,
+    workers: int,
 ) -> Prepared:
     """Read what there is, make the network, and see that they fit.
 
@@ -107,7 +107,7 @@ def prepare(
         network, data, settings: what, on what and how.
         teacher: that takes the place of labels.
         device: that the teacher computes on.
-        workers: threads that decode; None: one per core.
+        workers: threads that decode.
 
     Raises:
         InputError: the network, the labels, the teacher and the images do not go together.
@@ -129,7 +129,7 @@ def prepare(
             hint="Give more, or a smaller --validation-share",
         )
     rules = _rules(source, tutor)
-    make = partial(_dataset, rules=rules, objective=objective, workers=workers or usable_cores())
+    make = partial(_dataset, rules=rules, objective=objective, workers=workers)
     size = rules[0].height
     description = Description(network.reference, network.width, size)
     groups = None

@@ -99,4 +99,6 @@ def _device(name: str, count: int, place: int) -> torch.device:
             )
         device = torch.device("cuda", index)
         torch.cuda.set_device(device)
+        # A training that was killed ends as one that was not.
+        torch.backends.cudnn.deterministic = True
     return device

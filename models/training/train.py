@@ -16,7 +16,7 @@ from mobiledeploy.parallel import usable_cores
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainingResult:
     """What a training came to.
 
     Attributes:
@@ -53,7 +53,7 @@ def train(
     workers: int | None = None,
     observer: Observer,
     checked: Callable[[int, int], None] = lambda _done, _total: None,
-) -> Trained:
+) -> TrainingResult:
     """Train a network, or go on with a training that was interrupted.
 
     A training that was killed and started again ends with the same weights as one that was not, on the
@@ -95,7 +95,7 @@ def train(
         resumed = training.epochs_done
         epochs = training.run()
     kept_apart = len(plan.validation.images) if plan.validation else 0
-    return Trained(
+    return TrainingResult(
         folder.best,
         folder.last,
         tuple(epochs),
