@@ -50,7 +50,7 @@ def test_digits_from_images_to_a_wheel(machine: Machine, adb_client: str, tmp_pa
     site = tmp_path / "site"
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, "--target", str(site), str(wheel)], check=True)
-    seven = sorted((judging / "digit 7").iterdir())[0]
+    seven = min((judging / "digit 7").iterdir())
     said = subprocess.run(
         [sys.executable, "-m", "digit_reader", str(seven)],
         env={"PYTHONPATH": str(site)},
