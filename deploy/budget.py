@@ -165,7 +165,7 @@ class _Trials:
         exact = _evaluate(read_artifact(write(None, self._place("float"))), images)
         if not shown.labelled:
             exact = _own_labels(exact)
-            pairs = zip(images, exact.predictions, strict=True)
+            pairs = zip(images, exact.classified, strict=True)
             images = tuple(replace(image, label=prediction.label) for image, prediction in pairs)
         self._images, self._exact = images, exact
         # In the order they were made, the one with nothing exempt first.
@@ -216,7 +216,7 @@ def _evaluate(artifact: Artifact, images: tuple[LabelledImage[int], ...]) -> Acc
 
 def _own_labels(run: AccuracyRun) -> AccuracyRun:
     """The run with its own predictions for labels."""
-    return replace(run, predictions=tuple(replace(each, label=each.classes[0]) for each in run.predictions))
+    return replace(run, predictions=tuple(replace(each, label=each.classes[0]) for each in run.classified))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mobiledeploy.contract import Preprocessing
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
@@ -25,6 +25,7 @@ from mobiledeploy.device_tests.probe import probe
 from mobiledeploy.device_tests.references import connect
 from mobiledeploy.device_tests.scoring import Scoring, make_scoring
 from mobiledeploy.device_tests.session import Session, open_session
+from mobiledeploy.device_tests.tasks.metric import CLASSES, Asked
 from mobiledeploy.errors import InputError, VerificationError
 from mobiledeploy.images import LabelledImage
 from mobiledeploy.parallel import usable_cores
@@ -64,11 +65,12 @@ DEFAULT = Options()
 def evaluate_on_device(
     reference: str,
     artifact: Artifact,
-    images: Sequence[LabelledImage[int]],
+    images: Sequence[LabelledImage[Any]],
     *,
     options: Options = DEFAULT,
     preprocessing: Preprocessing | str | None = None,
     label_offset: int | None = None,
+    asked: Asked = CLASSES,
     host: Callable[[], HostSession] | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> AccuracyRun:
@@ -80,9 +82,9 @@ def evaluate_on_device(
     Args:
         reference: of the device.
         artifact: the file.
-        images: from ``mobiledeploy.truth.classes.list_images``.
+        images: from ``mobiledeploy.truth.read_truth`` for the same task.
         options: how.
-        preprocessing, label_offset: as in ``accuracy.evaluate_sessions``.
+        preprocessing, label_offset, asked: as in ``accuracy.evaluate_sessions``.
         host: opens a session of the file on this host, to compare outputs with; None: nothing is
             compared.
         progress: called as ``progress(done, total)``.
@@ -94,7 +96,9 @@ def evaluate_on_device(
     if not images:
         raise InputError("there are no images to evaluate", where=artifact.path.name)
     contents = artifact.contents
-    scoring = make_scoring(artifact, contents.inputs, contents.outputs, images, preprocessing, label_offset)
+    scoring = make_scoring(
+        artifact, contents.inputs, contents.outputs, images, preprocessing, label_offset, asked
+    )
     with connect(reference, purpose=PURPOSE) as device, open_session(device, PURPOSE) as session:
         facts = probe(session.transport, session.work)
         evaluation = _Evaluation(session, facts, artifact, scoring, options, host)
@@ -128,7 +132,7 @@ class _Evaluation:
         self._runs = ChunkRuns(session, artifact, self._inputs, self._equip, self._threads, options.timeout)
 
     def run(
-        self, reference: str, images: Sequence[LabelledImage[int]], progress: Callable[[int, int], None]
+        self, reference: str, images: Sequence[LabelledImage[Any]], progress: Callable[[int, int], None]
     ) -> AccuracyRun:
         log = EvaluationLog.of(self._identity(), images)
         chunks = log.read(images)
@@ -155,8 +159,8 @@ class _Evaluation:
             sha256=self._artifact.sha256,
             engine=chunks[-1].engine,
             preprocessing=self._scoring.rule,
-            label_offset=self._scoring.label_offset,
-            classes=self._scoring.output.classes,
+            label_offset=self._scoring.judge.label_offset,
+            classes=self._scoring.judge.classes,
             seconds=sum(chunk.seconds for chunk in chunks),
             workers=self._threads,
             predictions=tuple(item for chunk in chunks for item in chunk.predictions),
@@ -165,6 +169,9 @@ class _Evaluation:
             engine_seconds=sum(chunk.engine_ns for chunk in chunks) / 1e9,
             outputs_sha256=hashlib.sha256(digests.encode()).hexdigest(),
             host=self._comparison,
+            task=self._scoring.asked.task,
+            names=self._scoring.asked.names,
+            far=self._scoring.asked.far,
         )
 
     def _identity(self) -> list[str]:
@@ -177,7 +184,8 @@ class _Evaluation:
             str(self._runs.equipment.library_sha256),
             str(self._threads),
             identity(self._scoring.rule),
-            str(self._scoring.label_offset),
+            str(self._scoring.judge.label_offset),
+            self._scoring.asked.task,
             self._comparison.engine if self._comparison else "",
         ]
 
@@ -188,7 +196,7 @@ class _Evaluation:
         for index, (image, outputs) in enumerate(zip(inputs.images, items, strict=True)):
             if inputs.host and self._comparison:
                 self._comparison = self._compare(self._comparison, image, outputs, inputs.host[index])
-            predictions.append(self._scoring.judge(image, outputs))
+            predictions.append(self._scoring.predict(image, outputs))
             digests.append(hashlib.sha256(b"".join(item.tobytes() for item in outputs)).hexdigest())
         engine = f"{report.engine} {self._runs.equipment.library_version or report.engine_version}"
         return Chunk(tuple(predictions), tuple(digests), engine, ran.engine_ns, self._comparison)
@@ -196,7 +204,7 @@ class _Evaluation:
     def _compare(
         self,
         comparison: HostComparison,
-        image: LabelledImage[int],
+        image: LabelledImage[Any],
         device: Sequence[np.ndarray],
         host: Sequence[np.ndarray],
     ) -> HostComparison:
@@ -208,8 +216,7 @@ class _Evaluation:
                 where=self._session.transport.name,
                 hint="A kernel of its engine is at fault: take another version with --engine-library",
             )
-        first = [self._scoring.judge(image, side).classes[0] for side in (device, host)]
-        return comparison.with_image(image.name, device, host, first[0] == first[1])
+        return comparison.with_image(image.name, device, host, self._scoring.same(image, device, host))
 
     def _equip(self) -> Equipment:
         return equip(

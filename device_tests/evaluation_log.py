@@ -8,10 +8,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from mobiledeploy.device_tests.accuracy_run import Prediction
+from mobiledeploy.device_tests.history.decode import decode
 from mobiledeploy.device_tests.host_comparison import HostComparison
 from mobiledeploy.device_tests.lock import state_folder
+from mobiledeploy.device_tests.tasks import AnyPrediction
 from mobiledeploy.errors import OutputError
 from mobiledeploy.images import LabelledImage
 
@@ -29,7 +31,7 @@ class Chunk:
         seconds: wall time since the chunk before.
     """
 
-    predictions: tuple[Prediction, ...]
+    predictions: tuple[AnyPrediction, ...]
     digests: tuple[str, ...]
     engine: str
     engine_ns: int
@@ -48,7 +50,7 @@ class EvaluationLog:
     path: Path
 
     @classmethod
-    def of(cls, parts: Sequence[str], images: Sequence[LabelledImage[int]]) -> EvaluationLog:
+    def of(cls, parts: Sequence[str], images: Sequence[LabelledImage[Any]]) -> EvaluationLog:
         """That of an evaluation.
 
         Args:
@@ -62,7 +64,7 @@ class EvaluationLog:
             digest.update(row.encode(errors="surrogateescape"))
         return cls(state_folder() / "evaluations" / f"{digest.hexdigest()[:32]}.jsonl")
 
-    def read(self, images: Sequence[LabelledImage[int]]) -> list[Chunk]:
+    def read(self, images: Sequence[LabelledImage[Any]]) -> list[Chunk]:
         """The chunks that are done; a line that was cut, and what follows it, does not count."""
         chunks: list[Chunk] = []
         with contextlib.suppress(OSError):
@@ -123,17 +125,6 @@ def _parse(line: str) -> Chunk | None:
     if digest != _digest(text):
         return None
     try:
-        data = json.loads(text)
-        return Chunk(
-            tuple(
-                Prediction(item["image"], item["label"], tuple(item["classes"]), item["tied"])
-                for item in data["predictions"]
-            ),
-            tuple(data["digests"]),
-            data["engine"],
-            data["engine_ns"],
-            HostComparison(**data["host"]) if data["host"] else None,
-            data["seconds"],
-        )
-    except (ValueError, KeyError, TypeError):
+        return decode(Chunk, json.loads(text))
+    except ValueError:
         return None

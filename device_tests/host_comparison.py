@@ -21,7 +21,7 @@ class HostComparison:
     Attributes:
         engine: of the host.
         images: compared.
-        same: images for which both have the same class first.
+        same: images for which both say the same: of classifiers the same class first.
         identical: images whose outputs are the same bytes.
         signal, noise: sums of squares: of the host's outputs about their mean, of the differences.
         worst_db: least signal-to-noise ratio of one image, dB; None: all are identical.
@@ -55,7 +55,7 @@ class HostComparison:
         Args:
             name: of the image.
             device, host: its outputs as stored, of equal shapes and dtypes.
-            same: both have the same class first.
+            same: both say the same.
         """
         import numpy as np
 

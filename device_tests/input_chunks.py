@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mobiledeploy.contract import TensorSpec
 from mobiledeploy.device_tests.errors import DeviceError
@@ -42,7 +42,7 @@ class InputChunk:
         host: outputs of this host for each; empty: nothing is compared.
     """
 
-    images: Sequence[LabelledImage[int]]
+    images: Sequence[LabelledImage[Any]]
     file: Path
     host: Sequence[Sequence[np.ndarray]]
 
@@ -69,7 +69,7 @@ class InputChunks:
     sent: dict[Path, str] = field(default_factory=dict)
     seconds_an_image: float = 0.0
 
-    def make(self, images: Sequence[LabelledImage[int]], folder: Path) -> Iterator[InputChunk]:
+    def make(self, images: Sequence[LabelledImage[Any]], folder: Path) -> Iterator[InputChunk]:
         """Chunks with all the images, in their order.
 
         Args:
@@ -105,9 +105,9 @@ class InputChunks:
         return most
 
     def _pack(
-        self, images: Sequence[LabelledImage[int]], part: Path, sessions: SimpleQueue[Session]
+        self, images: Sequence[LabelledImage[Any]], part: Path, sessions: SimpleQueue[Session]
     ) -> InputChunk:
-        def prepare(image: LabelledImage[int]) -> tuple[np.ndarray, Sequence[np.ndarray]]:
+        def prepare(image: LabelledImage[Any]) -> tuple[np.ndarray, Sequence[np.ndarray]]:
             batch = self.scoring.prepare(image)
             if not self.hosts:
                 return batch, ()

@@ -1,9 +1,9 @@
-"""From a model's outputs to ranked classes."""
+"""From a model's outputs to scores: the output that has them, real numbers, ranked classes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,19 @@ class ScoreOutput:
         """Number of classes: the output's size, or 2 for one score of yes or no."""
         return max(2, math.prod(self.spec.shape[1:]))
 
+    @property
+    def size(self) -> int:
+        """Number of scores."""
+        return math.prod(self.spec.shape[1:])
+
+    def values(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
+        """(size,) float64: every score as a real number.
+
+        Raises:
+            InputError: one is not a number.
+        """
+        return real_values(self.spec, outputs[self.index]).reshape(-1)
+
     def scores(self, outputs: Sequence[np.ndarray]) -> np.ndarray:
         """One score per class, as stored: quantization keeps the order.
 
@@ -43,17 +56,10 @@ class ScoreOutput:
         import numpy as np
 
         values = outputs[self.index].reshape(-1)
-        if np.isnan(values).any():
-            raise InputError(
-                "the model returns NaN",
-                where=f"output {self.spec.name!r}",
-                hint="Convert it with fp32, or check its weights",
-            )
+        check_numbers(self.spec, values)
         if values.size > 1:
             return values
-        score = float(values[0])
-        if self.spec.scale is not None:
-            score = self.spec.scale * (score - (self.spec.zero_point or 0))
+        score = float(self.values(outputs)[0])
         if self.spec.content == "logits":
             return np.array([0.0, score])
         if not 0.0 <= score <= 1.0:
@@ -65,6 +71,39 @@ class ScoreOutput:
         return np.array([0.5, score])
 
 
+def real_values(spec: TensorSpec, stored: np.ndarray) -> np.ndarray:
+    """An output as float64, of the shape that it is stored in.
+
+    Args:
+        spec: of the output; its scale and zero point are undone.
+        stored: as the engine gave it.
+
+    Raises:
+        InputError: a value is not a number.
+    """
+    import numpy as np
+
+    check_numbers(spec, stored)
+    values = stored.astype(np.float64)
+    return values if spec.scale is None else spec.scale * (values - (spec.zero_point or 0))
+
+
+def check_numbers(spec: TensorSpec, stored: np.ndarray) -> None:
+    """Refuse NaN.
+
+    Raises:
+        InputError: a value is not a number.
+    """
+    import numpy as np
+
+    if np.isnan(stored).any():
+        raise InputError(
+            "the model returns NaN",
+            where=f"output {spec.name!r}",
+            hint="Convert it with fp32, or check its weights",
+        )
+
+
 def find_score_output(outputs: Sequence[TensorSpec]) -> ScoreOutput:
     """The output that scores classes: one vector of them for each image.
 
@@ -74,17 +113,39 @@ def find_score_output(outputs: Sequence[TensorSpec]) -> ScoreOutput:
     Raises:
         InputError: none or several; lists the outputs.
     """
+    return _find_vector(
+        outputs,
+        {"logits", "probabilities"},
+        "class scores",
+        "Accuracy needs a classifier with one output of shape 1xclasses, or a contract that names it",
+    )
+
+
+def find_vector_output(outputs: Sequence[TensorSpec]) -> ScoreOutput:
+    """The output that is an image's vector, an embedding.
+
+    One that the contract calls features comes first; without such a word there must be only one vector.
+
+    Raises:
+        InputError: none or several; lists the outputs.
+    """
+    return _find_vector(
+        outputs,
+        {"features"},
+        "an embedding",
+        "It needs a model with one output of shape 1xnumbers, or a contract that calls one features",
+    )
+
+
+def _find_vector(outputs: Sequence[TensorSpec], contents: Set[str], what: str, hint: str) -> ScoreOutput:
     vectors = [ScoreOutput(index, spec) for index, spec in enumerate(outputs) if _is_vector(spec.shape)]
-    named = [item for item in vectors if item.spec.content in {"logits", "probabilities"}]
+    named = [item for item in vectors if item.spec.content in contents]
     if named:
         return named[0]
     if len(vectors) == 1:
         return vectors[0]
     listed = ", ".join(f"{spec.name} {'x'.join(map(str, spec.shape))}" for spec in outputs)
-    raise InputError(
-        f"{len(vectors) or 'none'} of the outputs could be class scores ({listed})",
-        hint="Accuracy needs a classifier with one output of shape 1xclasses, or a contract that names it",
-    )
+    raise InputError(f"{len(vectors) or 'none'} of the outputs could be {what} ({listed})", hint=hint)
 
 
 def rank(scores: np.ndarray, top: int) -> tuple[tuple[int, ...], bool]:

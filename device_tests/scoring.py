@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mobiledeploy.contract import Preprocessing, TensorSpec
-from mobiledeploy.device_tests.accuracy_run import TOP, Prediction
-from mobiledeploy.device_tests.scores import ScoreOutput, find_score_output, rank
+from mobiledeploy.device_tests.tasks import AnyPrediction, find_metric
+from mobiledeploy.device_tests.tasks.metric import Asked, Given, Judge
 from mobiledeploy.errors import InputError
 from mobiledeploy.images import LabelledImage, load_image
 from mobiledeploy.preprocessing import image_size, to_input
@@ -18,9 +18,6 @@ from mobiledeploy.runtimes.census import Artifact
 if TYPE_CHECKING:
     import numpy as np
 
-# ImageNet's classes and one for background in front of them, as TF-slim trains.
-_IMAGENET_WITH_BACKGROUND = 1001
-
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
@@ -29,16 +26,16 @@ class Scoring:
     Attributes:
         rule: from image to input.
         source: the file's input.
-        output: the output that scores classes.
-        label_offset: index of the output for label 0.
+        asked: what is evaluated.
+        judge: from outputs to a prediction.
     """
 
     rule: Preprocessing
     source: TensorSpec
-    output: ScoreOutput
-    label_offset: int
+    asked: Asked
+    judge: Judge
 
-    def prepare(self, image: LabelledImage[int]) -> np.ndarray:
+    def prepare(self, image: LabelledImage[Any]) -> np.ndarray:
         """The input for one image, of the file's shape and dtype.
 
         Raises:
@@ -49,44 +46,51 @@ class Scoring:
         except InputError as error:
             raise at(str(image.path), error) from error
 
-    def judge(self, image: LabelledImage[int], outputs: Sequence[np.ndarray]) -> Prediction:
+    def predict(self, image: LabelledImage[Any], outputs: Sequence[np.ndarray]) -> AnyPrediction:
         """What the outputs for one image say.
 
         Raises:
-            InputError: a score is not a number.
+            InputError: an output is not a number.
         """
         try:
-            indices, tied = rank(self.output.scores(outputs), TOP)
+            prediction: AnyPrediction = self.judge.predict(image, outputs)
         except InputError as error:
             raise at(str(image.path), error) from error
-        classes = tuple(index - self.label_offset for index in indices)
-        return Prediction(image.name, image.label, classes, tied)
+        return prediction
+
+    def same(self, image: LabelledImage[Any], *outputs: Sequence[np.ndarray]) -> bool:
+        """Whether two engines' outputs for one image say the same."""
+        first, second = (self.predict(image, side) for side in outputs)
+        return find_metric(self.asked.task).same(first, second)
 
 
 def make_scoring(
     artifact: Artifact,
     inputs: Sequence[TensorSpec],
     outputs: Sequence[TensorSpec],
-    images: Sequence[LabelledImage[int]],
+    images: Sequence[LabelledImage[Any]],
     preprocessing: Preprocessing | str | None,
     label_offset: int | None,
+    asked: Asked,
 ) -> Scoring:
     """How the images of a data set are scored by a file.
 
     Args:
         artifact: the file; its contract is believed before ``preprocessing``.
         inputs, outputs: as the engine has them.
-        images: at least one.
+        images: at least one, with the truth of the task.
         preprocessing: for a file that does not carry its own; a name is one of
             ``mobiledeploy.presets.PRESETS``, at the size of the file's input.
-        label_offset: index of the output for label 0; None means 0, and is refused where 1 is more
-            likely.
+        label_offset: of a classifier: index of the output for label 0; None means 0, and is refused
+            where 1 is more likely.
+        asked: what is evaluated.
 
     Raises:
         InputError: the file, the labels or the preprocessing do not fit.
+        UnsupportedError: the task has no metric.
     """
     try:
-        return _scoring(artifact, inputs, outputs, images, preprocessing, label_offset)
+        return _scoring(artifact, inputs, outputs, images, preprocessing, label_offset, asked)
     except InputError as error:
         raise at(str(artifact.path), error) from error
 
@@ -95,9 +99,10 @@ def _scoring(
     artifact: Artifact,
     inputs: Sequence[TensorSpec],
     outputs: Sequence[TensorSpec],
-    images: Sequence[LabelledImage[int]],
+    images: Sequence[LabelledImage[Any]],
     preprocessing: Preprocessing | str | None,
     label_offset: int | None,
+    asked: Asked,
 ) -> Scoring:
     from PIL import Image
 
@@ -107,14 +112,19 @@ def _scoring(
     if len(inputs) != 1:
         raise InputError(
             f"the file has {len(inputs)} inputs",
-            hint="Accuracy needs a classifier with one image as its only input",
+            hint="Accuracy needs a model with one image as its only input",
+        )
+    if label_offset is not None and asked.task != "image-classification":
+        raise InputError(
+            f"a label offset is of classifiers, the task is {asked.task}", hint="Leave out --label-offset"
         )
     (source,) = described(inputs, contract.inputs if contract else ())
     rule = _choose_rule(preprocessing, source)
-    output = find_score_output(described(outputs, contract.outputs if contract else ()))
     # What does not fit any image is said once and before the work, not of the first image.
     to_input(Image.new("RGB", (rule.width, rule.height)), rule, source)
-    return Scoring(rule, source, output, _choose_offset(images, output.classes, label_offset))
+    known = described(outputs, contract.outputs if contract else ())
+    judge = find_metric(asked.task).judge(Given(known, contract, rule, images, asked, label_offset))
+    return Scoring(rule, source, asked, judge)
 
 
 def described(stored: Sequence[TensorSpec], known: Sequence[TensorSpec]) -> list[TensorSpec]:
@@ -138,25 +148,6 @@ def _choose_rule(given: Preprocessing | str | None, source: TensorSpec) -> Prepr
             hint=f"Pass --preprocessing with what it was trained with: {', '.join(PRESETS)}",
         )
     return preset(given, *image_size(source))
-
-
-def _choose_offset(images: Sequence[LabelledImage[int]], classes: int, given: int | None) -> int:
-    lowest, highest = (pick(image.label for image in images) for pick in (min, max))
-    if given is None and classes == _IMAGENET_WITH_BACKGROUND and highest < classes - 1:
-        raise InputError(
-            f"the file has {classes} classes, labels go to {highest}",
-            hint="If class 0 is background pass --label-offset 1, else --label-offset 0",
-        )
-    offset = given or 0
-    if lowest + offset < 0 or highest + offset >= classes:
-        shifted = f" with label offset {offset}" if offset else ""
-        raise InputError(
-            f"the file has {classes} classes from 0, labels go from {lowest} to {highest}{shifted}",
-            hint="If labels count from 1 pass --label-offset -1"
-            if lowest + offset > 0
-            else "Use the labels of this model's data set",
-        )
-    return offset
 
 
 def at(place: str, error: InputError) -> InputError:

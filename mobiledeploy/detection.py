@@ -169,11 +169,12 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float, overlap: f
     while len(waiting):
         first, waiting = int(waiting[0]), waiting[1:]
         kept.append(first)
-        waiting = waiting[_intersection_over_union(boxes[first], boxes[waiting]) <= overlap]
+        waiting = waiting[intersection_over_union(boxes[first], boxes[waiting]) <= overlap]
     return kept
 
 
-def _intersection_over_union(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+def intersection_over_union(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(others,): 0..1, of one box with each other one; top, left, bottom, right in any unit."""
     import numpy as np
 
     corners = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])

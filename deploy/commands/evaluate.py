@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,25 +25,47 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from mobiledeploy.device_tests.accuracy import AccuracyRun, PairedDifference
-    from mobiledeploy.device_tests.accuracy_run import Share
+    from mobiledeploy.device_tests.metric_difference import MetricDifference
+    from mobiledeploy.device_tests.tasks.metric import Figure
 
+EvaluatedTask = Literal[
+    "image-classification", "multi-label-classification", "geolocation", "embedding", "object-detection"
+]
+# Figures in the table of files.
+BESIDE = 2
 EXAMPLE = "mobiledeploy evaluate mobilenet_v2.tflite --images photos --labels photos.csv"
 
 
 def evaluate(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A TFLite, ONNX or Core ML classifier.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A TFLite, ONNX or Core ML file.")],
     images: Annotated[
         Path,
-        typer.Option("--images", metavar="DIR", help="One folder per class, or any folder with --labels."),
+        typer.Option(
+            "--images", metavar="DIR", help="One folder per class or identity, or any with --labels."
+        ),
     ],
     labels: Annotated[
         Path | None,
-        typer.Option("--labels", metavar="CSV", help="File names and class indices."),
+        typer.Option(
+            "--labels",
+            metavar="FILE",
+            help="CSV of classes, attributes, places or identities; COCO's instances file.",
+        ),
     ] = None,
     against: Annotated[
         Path | None,
         typer.Option("--against", metavar="FILE", help="Second file: difference on the same images."),
     ] = None,
+    task: Annotated[
+        EvaluatedTask | None,
+        typer.Option("--task", help="Whose metric; by default the task that the file says, else classes."),
+    ] = None,
+    far: Annotated[
+        float,
+        typer.Option(
+            "--far", metavar="SHARE", help="Of embeddings: false-accept rate that pairs are judged at."
+        ),
+    ] = 0.001,
     preprocessing: PreprocessingOption = None,
     label_offset: Annotated[
         int | None,
@@ -80,11 +102,11 @@ def evaluate(
     history: HistoryOption = None,
     as_json: JsonOption = False,
 ) -> Outcome:
-    """Measure top-1 and top-5 of a file on labelled images, with 95% intervals."""
+    """Measure a file on images whose truth is known, by its task's metric, with 95% intervals."""
     from mobiledeploy.deploy.evaluation import evaluate as on_host
     from mobiledeploy.deploy.evaluation import evaluate_device
-    from mobiledeploy.device_tests.accuracy import paired
     from mobiledeploy.device_tests.device_accuracy import Options
+    from mobiledeploy.device_tests.metric_difference import compare as compare_runs
 
     if device is None and (threads or engine_library or runner != "auto"):
         raise typer.BadParameter("--threads, --runner and --engine-library go with --device.")
@@ -95,6 +117,8 @@ def evaluate(
                 path,
                 images,
                 labels=labels,
+                task=task,
+                far=far,
                 preprocessing=preprocessing,
                 label_offset=label_offset,
                 workers=workers,
@@ -105,6 +129,8 @@ def evaluate(
             images,
             device,
             labels=labels,
+            task=task,
+            far=far,
             preprocessing=preprocessing,
             label_offset=label_offset,
             options=Options(threads, workers, runner, engine_library),
@@ -120,7 +146,7 @@ def evaluate(
     # Evaluations on this host are for development; those of devices, and what is asked for, are kept.
     kept = store_runs and (device is not None or label is not None or history is not None)
     ids, unstored = store(runs, history, label) if kept else ([], "")
-    difference = paired(runs[1], runs[0]) if against else None
+    difference = compare_runs(runs[1], runs[0]) if against else None
     data = {
         **_to_data(runs[0], predictions),
         "against": _to_data(runs[1], predictions) if against else None,
@@ -137,34 +163,59 @@ def _to_data(run: AccuracyRun, predictions: bool) -> dict[str, object]:
     return data if predictions else {key: value for key, value in data.items() if key != "predictions"}
 
 
-def _render(runs: list[AccuracyRun], difference: PairedDifference | None, unstored: str) -> RenderableType:
+def _render(
+    runs: list[AccuracyRun], difference: PairedDifference | MetricDifference | None, unstored: str
+) -> RenderableType:
     from rich.console import Group
 
     from mobiledeploy.deploy.commands.tables import columns, pairs
 
-    heads = ("file", "images", "top-1", "top-5", "images/s", "engine")
+    figures = runs[0].figures
+    # A terminal has room for two beside the rest; what is more stands below.
+    beside = [figure.name for figure in figures[:BESIDE]]
+    heads = ("file", "images", *beside, "images/s", "engine")
     rows = [
         (
             run.file,
             str(run.images),
-            _percent(run.top1),
-            _percent(run.top5),
+            *(_percent(_named(run, name)) for name in beside),
             f"{run.images_per_second:.0f}",
             run.engine,
         )
         for run in runs
     ]
-    notes = [("preprocessing", runs[0].preprocessing_id)]
-    if difference:
-        low, high = difference.interval.low, difference.interval.high
-        notes += [
-            ("difference", f"{difference.points:+.2f} points (95%: {low:+.2f} to {high:+.2f})"),
-            ("McNemar's p", f"{difference.p_value:.3g}"),
-            ("same prediction", f"{100 * difference.agreement:.1f}% of images"),
-        ]
+    below = [
+        (figure.name, *(_percent(_named(run, figure.name)) for run in runs)) for figure in figures[BESIDE:]
+    ]
+    more = [columns(("figure", *(run.file for run in runs)), below)] if below else []
+    notes = [("preprocessing", runs[0].preprocessing_id), *_on_difference(difference)]
+    notes += [(f"{run.file}: left out", words) for run in runs if (words := _left_out(run))]
     notes.append(("not stored", unstored))
     notes += [(f"{run.file}: device", words) for run in runs if (words := _on_device(run))]
-    return Group(columns(heads, rows), pairs(notes))
+    return Group(columns(heads, rows), *more, pairs(notes))
+
+
+def _on_difference(difference: PairedDifference | MetricDifference | None) -> Iterator[tuple[str, str]]:
+    if difference is None:
+        return
+    from mobiledeploy.device_tests.metric_difference import MetricDifference
+
+    ends = difference.interval
+    within = f" (95%: {ends.low:+.2f} to {ends.high:+.2f})" if ends else ""
+    yield "difference", f"{difference.points:+.2f} points{within}"
+    test = "bootstrap p" if isinstance(difference, MetricDifference) else "McNemar's p"
+    yield test, "" if difference.p_value is None else f"{difference.p_value:.3g}"
+    yield "same prediction", f"{100 * difference.agreement:.1f}% of images"
+
+
+def _left_out(run: AccuracyRun) -> str:
+    """Attributes that hold for no image."""
+    names = run.metric.details(run.predictions, run.asked).get("left_out", [])
+    return f"{', '.join(names)}: hold for no image" if names else ""
+
+
+def _named(run: AccuracyRun, name: str) -> Figure | None:
+    return next((figure for figure in run.figures if figure.name == name), None)
 
 
 def _on_device(run: AccuracyRun) -> str:
@@ -184,6 +235,9 @@ def _on_device(run: AccuracyRun) -> str:
     )
 
 
-def _percent(share: Share) -> str:
-    low, high = share.interval.low, share.interval.high
-    return f"{100 * share.share:.1f}% ({100 * low:.1f}-{100 * high:.1f})"
+def _percent(figure: Figure | None) -> str:
+    if figure is None:
+        return "-"
+    ends = figure.interval
+    within = f" ({100 * ends.low:.1f}-{100 * ends.high:.1f})" if ends else ""
+    return f"{100 * figure.value:.1f}%{within}"

@@ -13,8 +13,9 @@ from mobiledeploy.device_tests.latency_run import EMULATED_CLOCK, LatencyRun
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from mobiledeploy.device_tests.accuracy_run import AccuracyRun, Share
+    from mobiledeploy.device_tests.accuracy_run import AccuracyRun
     from mobiledeploy.device_tests.conditions import Conditions
+    from mobiledeploy.device_tests.tasks.metric import Figure
 
 # Enough of an id to be the only one.
 _ID = 8
@@ -45,8 +46,8 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _result(row: Row) -> Iterable[str]:
-    if row.top1 is not None:
-        yield f"top-1 {100 * row.top1:.1f}%"
+    if row.value is not None:
+        yield f"{one_line(row.metric or '')} {100 * row.value:.1f}%"
         yield f"of {row.images} images"
     elif row.median_ns is None:
         yield "no samples"
@@ -188,16 +189,18 @@ def _accuracy(run: AccuracyRun) -> list[tuple[str, str | None]]:
         ("sha256", run.sha256),
         ("engine", run.engine),
         ("preprocessing", run.preprocessing_id),
+        ("task", run.task),
         ("images", str(run.images)),
-        ("top-1", _share(run.top1)),
-        ("top-5", _share(run.top5)),
+        *((figure.name, _figure(figure)) for figure in run.figures),
         ("images/s", f"{run.images_per_second:.1f}"),
     ]
 
 
-def _share(share: Share) -> str:
-    low, high = share.interval.low, share.interval.high
-    return f"{100 * share.share:.2f}% (95%: {100 * low:.2f}-{100 * high:.2f})"
+def _figure(figure: Figure) -> str:
+    value = f"{100 * figure.value:.2f}%"
+    if figure.interval is None:
+        return value
+    return f"{value} (95%: {100 * figure.interval.low:.2f}-{100 * figure.interval.high:.2f})"
 
 
 def _range(low: float, high: float) -> str:

@@ -129,7 +129,8 @@ def _summary(result: Result) -> str:
     if kind == "evaluate":
         against = data["against_float"]
         change = f", {against['points']:+.1f} points against float" if against else ""
-        return f"top-1 {100 * data['top1']['share']:.1f}%, top-5 {100 * data['top5']['share']:.1f}%{change}"
+        shown = [f"{item['name']} {100 * item['value']:.1f}%" for item in data["figures"][:2]]
+        return ", ".join(shown) + change
     if kind == "benchmark":
         return ", ".join(f"{item['file']} {milliseconds(item['median_ns'])} ms" for item in data["runs"])
     if kind == "gate":

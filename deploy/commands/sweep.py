@@ -205,7 +205,9 @@ def _to_data(row: Row, best: Sequence[Row]) -> dict[str, Any]:
         "p90_ns": summary.p90,
         "memory_peak": row.latency.memory_peak,
         "energy_per_inference": row.latency.energy_per_inference,
-        "top1": row.accuracy.top1.share if row.accuracy else None,
+        "top1": row.accuracy.headline.value if row.accuracy and row.metric == "top-1" else None,
+        "metric": row.metric,
+        "value": row.accuracy.headline.value if row.accuracy else None,
         "front": row in best,
     }
 
@@ -218,7 +220,8 @@ def _render(
     places = [(row.latency.device, str(row.latency.threads)) for row in found.rows]
     one_place = len(set(places)) < 2
     where = ("device", "thr") if not one_place else ()
-    heads = ("variant", *where, "mult-adds", "size", "median ms", "p90", "top-1", "front")
+    metric = next(filter(None, (row.metric for row in found.rows)), "top-1")
+    heads = ("variant", *where, "mult-adds", "size", "median ms", "p90", metric, "front")
     table = columns(
         heads,
         (
@@ -229,13 +232,13 @@ def _render(
                 size(row.latency.model.size),
                 milliseconds(row.latency.summary.median),
                 milliseconds(row.latency.summary.p90),
-                f"{row.accuracy.top1.share:.1%}" if row.accuracy else "-",
+                f"{row.accuracy.headline.value:.1%}" if row.accuracy else "-",
                 "*" if row in best else "",
             )
             for row, place in zip(found.rows, places, strict=True)
         ),
     )
-    worth = "top-1" if found.accuracies else "mult-adds, for lack of top-1"
+    worth = metric if found.accuracies else "mult-adds, for lack of top-1"
     within = ", ".join(f"{limit.kind.name} {limit.shown}" for limit in limits)
     notes = [
         ("files", str(found.rows[0].built.path.parent)),

@@ -72,7 +72,8 @@ def _common(row: Row) -> dict[str, Any]:
 
 
 def _accuracy(row: Row) -> dict[str, Any]:
-    return {**_common(row), "images": row.images, "top1": row.top1, "top5": row.top5}
+    figures = {"metric": row.metric, "value": row.value, "top1": row.top1, "top5": row.top5}
+    return {**_common(row), "images": row.images, **figures}
 
 
 def _latency(row: Row) -> dict[str, Any]:

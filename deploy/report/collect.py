@@ -85,7 +85,7 @@ def spread(run: LatencyRun) -> Spread | None:
 
 def image_set(run: AccuracyRun) -> str:
     """Equal for the same images and labels: the beginning of a sha256."""
-    pairs = sorted((item.image, item.label) for item in run.predictions)
+    pairs = sorted((item.image, item.truth) for item in run.predictions)
     return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()[:8]
 
 

@@ -29,8 +29,13 @@ class Row:
 
     @property
     def worth(self) -> float:
-        """What is wanted much of: top-1, 0..1; where that is not known mult-adds, which buy it."""
-        return self.accuracy.top1.share if self.accuracy else float(self.built.mult_adds)
+        """What is wanted much of: the task's figure, 0..1; where it is not known mult-adds, which buy it."""
+        return self.accuracy.headline.value if self.accuracy else float(self.built.mult_adds)
+
+    @property
+    def metric(self) -> str | None:
+        """Name of the figure that it was evaluated by; None: it was not."""
+        return self.accuracy.headline.name if self.accuracy else None
 
     @property
     def costs(self) -> tuple[float, ...]:

@@ -20,7 +20,7 @@ _WIDTH, _HEIGHT = 9.0, 3.9  # inches
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
-    """Latency against mult-adds, and, where files were evaluated, top-1 against both, with the Pareto front.
+    """Latency against mult-adds, and, where files were evaluated, accuracy against both, with the front.
 
     Args:
         rows: of one device and thread count.
@@ -31,6 +31,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         OutputError: the file cannot be written.
     """
     scored = [row for row in rows if row.accuracy]
+    metric = f"{scored[0].metric}, %" if scored else ""
     panels = 1 if not scored else 3
     with picture(path, _WIDTH if scored else _WIDTH / 2, _HEIGHT) as figure:
         axes = figure.subplots(1, panels, squeeze=False)[0]
@@ -38,12 +39,12 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         axes[0].set_yscale("log")
         _label(axes[0], "million mult-adds, counted", "median, ms")
         if scored:
-            _draw(axes[1], rows, scored, _mult_adds, _top1)
-            _label(axes[1], "million mult-adds, counted", "top-1, %")
-            _draw(axes[2], rows, scored, _latency, _top1)
-            _label(axes[2], "median, ms", "top-1, %")
+            _draw(axes[1], rows, scored, _mult_adds, _worth)
+            _label(axes[1], "million mult-adds, counted", metric)
+            _draw(axes[2], rows, scored, _latency, _worth)
+            _label(axes[2], "median, ms", metric)
         for chosen, x in zip(axes[1:], (_mult_adds, _latency), strict=False):
-            points = [(x(row), _top1(row)) for row in scored]
+            points = [(x(row), _worth(row)) for row in scored]
             steps = [points[place] for place in pareto_front(points)]
             chosen.plot(*zip(*steps, strict=True), color=TEXT, linewidth=0.7, zorder=1)
         axes[0].legend(frameon=False, fontsize=7)
@@ -58,7 +59,7 @@ def _latency(row: Row) -> float:
     return row.latency.summary.median / 1e6
 
 
-def _top1(row: Row) -> float:
+def _worth(row: Row) -> float:
     return 100 * row.worth
 
 

@@ -34,7 +34,7 @@ def to_row(record: Record, document: dict[str, Any]) -> Row:
         InputError: its time is not readable.
     """
     run, figures = record.run, document["run"]
-    special = _of_latency(run, figures) if isinstance(run, LatencyRun) else _of_accuracy(run)
+    special = _of_latency(run, figures) if isinstance(run, LatencyRun) else _of_accuracy(run, figures)
     return Row(
         id=record.id,
         kind=record.kind,
@@ -88,11 +88,11 @@ def _of_latency(run: LatencyRun, figures: dict[str, Any]) -> dict[str, Any]:
         "p99_ns": summary["p99"] if summary else None,
         "init_ns": _whole(int(median(init))) if init else None,
         "memory_peak": _whole(run.memory_peak),
-        **dict.fromkeys(("images", "top1", "top5")),
+        **dict.fromkeys(("images", "metric", "value", "top1", "top5")),
     }
 
 
-def _of_accuracy(run: AccuracyRun) -> dict[str, Any]:
+def _of_accuracy(run: AccuracyRun, figures: dict[str, Any]) -> dict[str, Any]:
     return {
         **dict.fromkeys(_OF_LATENCY_ALONE),
         **_of_device(run.facts),
@@ -101,8 +101,10 @@ def _of_accuracy(run: AccuracyRun) -> dict[str, Any]:
         "engine": one_line(run.engine),
         "complete": True,
         "images": run.images,
-        "top1": run.top1.share,
-        "top5": run.top5.share,
+        "metric": one_line(run.headline.name),
+        "value": run.headline.value,
+        "top1": figures.get("top1", {}).get("share"),
+        "top5": figures.get("top5", {}).get("share"),
     }
 
 

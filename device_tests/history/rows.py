@@ -35,10 +35,11 @@ class Row:
         init_ns: median over launches, nanoseconds.
         memory_peak: bytes.
         images: number.
-        top1, top5: shares, 0..1.
+        top1, top5: shares, 0..1, of a classifier.
         harness: version of mobiledeploy.
         git_commit: of the user's project.
         label: the user's own word.
+        metric, value: name and value, 0..1, of the figure that stands for an evaluation.
     """
 
     id: str
@@ -76,6 +77,8 @@ class Row:
     harness: str
     git_commit: str | None
     label: str | None
+    metric: str | None
+    value: float | None
 
     @property
     def notes(self) -> tuple[str, ...]:

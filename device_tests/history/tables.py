@@ -82,4 +82,6 @@ class StoredRun(Base):
     harness: Mapped[str] = mapped_column(Text)
     git_commit: Mapped[str | None] = mapped_column(Text)
     label: Mapped[str | None] = mapped_column(Text)
+    metric: Mapped[str | None] = mapped_column(Text)
+    value: Mapped[float | None] = mapped_column(Double)
     document: Mapped[bytes] = mapped_column(LargeBinary)

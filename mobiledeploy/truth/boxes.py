@@ -22,7 +22,7 @@ _WANTS = "the instances file of a data set in COCO's form"
 _SLACK = 1.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Boxes:
     """The objects on one image.
 
@@ -39,6 +39,11 @@ class Boxes:
     crowd: np.ndarray
     areas: np.ndarray
     size: tuple[int, int]
+
+    def __repr__(self) -> str:
+        """Everything, where an array's own text would leave out digits and rows."""
+        parts = (self.boxes, self.classes, self.crowd, self.areas)
+        return f"Boxes({', '.join(str(part.tolist()) for part in parts)}, {self.size})"
 
 
 def list_boxes(

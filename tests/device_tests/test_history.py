@@ -95,6 +95,8 @@ def test_columns_are_those_of_the_run(history: History) -> None:
         harness="0.1.0",
         git_commit="0123456789abcdef",
         label="nightly",
+        metric=None,
+        value=None,
     )
     assert row.notes == ()
 
@@ -106,6 +108,7 @@ def test_accuracy_has_columns_too(history: History) -> None:
     assert before <= row.time <= datetime.now(UTC)
     assert (row.images, row.top1, row.device, row.engine) == (10, 0.6, "local", "ONNX Runtime 1.32.0")
     assert row.median_ns is None
+    assert (row.metric, row.value) == ("top-1", 0.6)
 
 
 def test_every_column_but_the_document_is_in_a_row() -> None:

@@ -18,6 +18,11 @@ from mobiledeploy.device_tests.history import Record
 from mobiledeploy.device_tests.history.decode import NotDecodable, decode
 from mobiledeploy.device_tests.history.documents import UPGRADES, pack, read, unpack
 from mobiledeploy.device_tests.latency_run import LatencyRun
+from mobiledeploy.device_tests.tasks.classification import Prediction
+from mobiledeploy.device_tests.tasks.detection import BoxPrediction, FoundBox, TrueBox
+from mobiledeploy.device_tests.tasks.embedding import VectorPrediction
+from mobiledeploy.device_tests.tasks.geolocation import PlacePrediction
+from mobiledeploy.device_tests.tasks.tagging import TagPrediction
 from mobiledeploy.errors import InputError
 
 # Times beyond these are centuries; the figures drawn from them would lose their last digits.
@@ -32,6 +37,8 @@ def anything(hint: Any) -> st.SearchStrategy[Any]:
     if is_dataclass(hint) and isinstance(hint, type):
         hints = get_type_hints(hint)
         hints.pop("schema_version", None)
+        if hint is AccuracyRun:
+            return evaluated(hints)
         values = {item.name: anything(hints[item.name]) for item in fields(hint) if item.name in hints}
         return st.builds(hint, **values)
     if origin is tuple:
@@ -50,6 +57,37 @@ def anything(hint: Any) -> st.SearchStrategy[Any]:
         NoneType: st.none(),
     }
     return simple[hint]
+
+
+def evaluated(hints: dict[str, Any]) -> st.SearchStrategy[AccuracyRun]:
+    """Accuracy runs of every task, each with predictions of its own kind."""
+    hints = {
+        name: hint for name, hint in hints.items() if name not in ("task", "predictions", "far", "names")
+    }
+    values = {name: anything(hint) for name, hint in hints.items()}
+    degrees = st.floats(-90, 90)
+    there = st.builds(TrueBox, st.integers(0, 2), *[st.floats(0, 50)] * 4, st.just(False), st.floats(0, 9))
+    vectors = st.sampled_from(["AACAPwAAAAA=", "AAAAAAAAgD8="])
+    kinds = {
+        "image-classification": [anything(Prediction)],
+        "multi-label-classification": [
+            st.builds(TagPrediction, anything(str), st.just((True, None)), st.tuples(degrees, degrees)),
+        ],
+        "geolocation": [st.builds(PlacePrediction, anything(str), *[degrees] * 4)],
+        "embedding": [st.builds(VectorPrediction, anything(str), st.just(who), vectors) for who in (0, 0, 1)],
+        "object-detection": [
+            st.builds(BoxPrediction, anything(str), st.tuples(there), st.tuples(anything(FoundBox))),
+        ],
+    }
+    return st.sampled_from(sorted(kinds)).flatmap(
+        lambda task: st.builds(
+            AccuracyRun,
+            **values,
+            task=st.just(task),
+            predictions=st.tuples(*kinds[task]),
+            far=st.floats(0.6, 0.9),
+        )
+    )
 
 
 records = st.builds(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from mobiledeploy.deploy.evaluation import evaluate
 from mobiledeploy.deploy.pipeline.work import Done, Task
 from mobiledeploy.deploy.pipeline.work.records import read_run, write_run
 from mobiledeploy.deploy.progress import paced
-from mobiledeploy.device_tests.accuracy_run import AccuracyRun, Share, paired
+from mobiledeploy.device_tests.accuracy_run import AccuracyRun
+from mobiledeploy.device_tests.metric_difference import compare
+from mobiledeploy.device_tests.tasks.metric import Figure
 
 RUN = "run.json"
+_KEYS = {"top-1": "top1", "top-5": "top5"}
 
 
 def run(task: Task) -> Done:
@@ -28,17 +32,23 @@ def run(task: Task) -> Done:
     data: dict[str, Any] = {
         "file": found.file,
         "images": found.images,
-        "top1": _share(found.top1),
-        "top5": _share(found.top5),
+        "figures": [asdict(figure) for figure in found.figures],
+        # Of a classifier, as before there were others.
+        **{_KEYS[item.name]: _share(item) for item in found.figures if item.name in _KEYS},
         "engine": found.engine,
         "against_float": None,
     }
     if "against" in task.inputs:
         other = read_run(task.inputs["against"]).run
         if isinstance(other, AccuracyRun):
-            data["against_float"] = paired(other, found).to_dict()
+            data["against_float"] = compare(other, found).to_dict()
     return Done(data)
 
 
-def _share(found: Share) -> dict[str, float]:
-    return {"share": found.share, "low": found.interval.low, "high": found.interval.high}
+def _share(found: Figure) -> dict[str, float | None]:
+    ends = found.interval
+    return {
+        "share": found.value,
+        "low": ends.low if ends else None,
+        "high": ends.high if ends else None,
+    }
