@@ -84,7 +84,9 @@ def append_labels(model: bytes, contract: Contract) -> bytes:
 
 
 def _is_labelled(spec: TensorSpec, contract: Contract) -> bool:
-    return bool(contract.labels) and spec.shape[-1:] == (len(contract.labels),)
+    """Whether its last axis has a place for each label; a detector's has the background before them."""
+    background = contract.anchors is not None
+    return bool(contract.labels) and spec.shape[-1:] == (len(contract.labels) + background,)
 
 
 def _input(builder: Builder, spec: TensorSpec, preprocessing: Preprocessing | None) -> int:
@@ -116,7 +118,7 @@ def _output(builder: Builder, spec: TensorSpec, contract: Contract) -> int:
         fields[1] = builder.CreateString(spec.content)
     if spec.content == "probabilities":
         fields[5] = _table(builder, {0: _floats(builder, (1.0,)), 1: _floats(builder, (0.0,))})
-    if _is_labelled(spec, contract):
+    if _is_labelled(spec, contract) and contract.anchors is None:
         names = {0: builder.CreateString(LABEL_FILE), 1: builder.CreateString("Class names in output order")}
         fields[6] = _vector(builder, [_table(builder, names, small={2: _TENSOR_AXIS_LABELS})])
     return _table(builder, fields)
