@@ -23,7 +23,7 @@ LABEL_FILE = "labels.txt"
 MIN_PARSER_VERSION = "1.0.0"
 
 # Numbers of the schema: associated file type, color spaces, union members.
-_TENSOR_AXIS_LABELS = 2
+_TENSOR_AXIS_LABELS, _TENSOR_VALUE_LABELS = 2, 3
 _COLOR_SPACES = {"RGB": 1, "L": 2}
 _FEATURE_PROPERTIES, _IMAGE_PROPERTIES = 1, 2
 _NORMALIZATION_OPTIONS = 1
@@ -118,9 +118,12 @@ def _output(builder: Builder, spec: TensorSpec, contract: Contract) -> int:
         fields[1] = builder.CreateString(spec.content)
     if spec.content == "probabilities":
         fields[5] = _table(builder, {0: _floats(builder, (1.0,)), 1: _floats(builder, (0.0,))})
-    if _is_labelled(spec, contract) and contract.anchors is None:
-        names = {0: builder.CreateString(LABEL_FILE), 1: builder.CreateString("Class names in output order")}
-        fields[6] = _vector(builder, [_table(builder, names, small={2: _TENSOR_AXIS_LABELS})])
+    if _is_labelled(spec, contract):
+        said, kind = "Class names in output order", _TENSOR_AXIS_LABELS
+        if contract.anchors is not None:
+            said, kind = "Class names; the background, the first column, has none", _TENSOR_VALUE_LABELS
+        names = {0: builder.CreateString(LABEL_FILE), 1: builder.CreateString(said)}
+        fields[6] = _vector(builder, [_table(builder, names, small={2: kind})])
     return _table(builder, fields)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from tflite_builder import float_dense
 
-from mobiledeploy.contract import Contract, Preprocessing, Provenance, TensorSpec
+from mobiledeploy.contract import AnchorGrid, Anchors, Contract, Preprocessing, Provenance, TensorSpec
 from mobiledeploy.converters.tflite.metadata import (
     LABEL_FILE,
     METADATA_NAME,
@@ -100,6 +100,19 @@ def test_labels_belong_to_the_output_with_as_many_entries() -> None:
     extra = TensorSpec("features", (1, 7), "float32", content="features")
     found = notes(replace(CLASSIFIER, outputs=(extra, *CLASSIFIER.outputs)))
     assert [bool(output.files) for output in found.outputs] == [False, True]
+
+
+def test_labels_of_a_detector_leave_out_the_background() -> None:
+    heads = (TensorSpec("boxes", (1, 6, 4), "float32"), TensorSpec("classes", (1, 6, 4), "float32"))
+    anchors = Anchors((AnchorGrid(1, 2, ((0.1, 0.1),) * 3),))
+    detector = replace(CLASSIFIER, outputs=heads, task="object-detection", anchors=anchors)
+
+    found = written(detector)
+
+    assert len(found.labels) == 3
+    assert found.notes.outputs[1].files == (AttachedFile(LABEL_FILE, "value-labels"),)
+    with pytest.raises(InputError, match="4 labels, but no output"):
+        model_metadata(replace(detector, labels=("a", "b", "c", "d")))
 
 
 def test_labels_that_fit_no_output() -> None:
