@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from mobiledeploy.contract import Preprocessing
 from mobiledeploy.deploy.samples import Sample, image_rule, image_samples, one_thread, seeded_samples
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 NO_DATA = "none"
 # More calibrate no better; fewer than this cannot show an activation's range.
 MOST_IMAGES, FEWEST_IMAGES = 100, 10
+# What is learnt from these holds for others the more, the more there are.
+MOST_LEARNT = 1000
 # Inputs on which the files are compared with their source.
 COMPARED = 16
 
@@ -29,22 +31,34 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class ImageInputs:
+class ImageInputs(Sequence["tuple[torch.Tensor]"]):
     """Images as the model takes them, decoded one at a time each time they are read."""
 
     source: SourceModel
     images: tuple[Path, ...]
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor]]:
-        """(1, channels, height, width) each.
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.images)
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[torch.Tensor]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> ImageInputs: ...
+
+    def __getitem__(self, place: int | slice) -> tuple[torch.Tensor] | ImageInputs:
+        """(1, channels, height, width), or some of the images.
 
         Raises:
-            InputError: an image cannot be read, or the model takes none.
+            InputError: the image cannot be read, or the model takes none.
         """
         import torch
 
-        for (array,) in image_samples(self.source, self.images):
-            yield (torch.from_numpy(array),)
+        if isinstance(place, slice):
+            return ImageInputs(self.source, self.images[place])
+        ((array,),) = image_samples(self.source, [self.images[place]])
+        return (torch.from_numpy(array),)
 
 
 @dataclass(frozen=True)
@@ -52,20 +66,25 @@ class Calibration:
     """Inputs that show a quantizer the model's activations.
 
     Attributes:
-        inputs: as the program takes them, batch 1.
+        inputs: as the program takes them, batch 1; some that are spread over all come first.
         said: what the contract says of them.
         compared: some of them, to compare files with their source on.
         images: how many of ``compared`` are real images.
     """
 
-    inputs: Iterable[tuple[torch.Tensor, ...]]
+    inputs: Sequence[tuple[torch.Tensor, ...]]
     said: str
     compared: tuple[Sample, ...]
     images: int
 
 
 def calibration_for(
-    source: SourceModel, program: ExportedProgram, asked: str | Path | None, progress: Progress | None = None
+    source: SourceModel,
+    program: ExportedProgram,
+    asked: str | Path | None,
+    progress: Progress | None = None,
+    *,
+    learnt: bool = False,
 ) -> Calibration:
     """Images of a folder, inputs made from batch norm statistics (``none``), or nothing (None).
 
@@ -74,6 +93,7 @@ def calibration_for(
         program: the same, exported.
         asked: as ``--calibration`` was given.
         progress: called as ``progress(done, total)`` where it takes long.
+        learnt: whether fine-tuning will learn from them.
 
     Raises:
         InputError: too few images or unreadable ones, a source that takes no image or does not say how
@@ -85,13 +105,16 @@ def calibration_for(
     if str(asked) == NO_DATA:
         return _from_statistics(source, program, rule, progress)
     chosen = choose_images(Path(asked))
+    if learnt:
+        others = choose_images(Path(asked), MOST_LEARNT)
+        chosen = tuple(dict.fromkeys((*chosen, *others)))[:MOST_LEARNT]
     said = f"{len(chosen)} images, {_digest(chosen)}"
     compared = tuple(image_samples(source, chosen[:COMPARED]))
     return Calibration(ImageInputs(source, chosen), said, compared, len(compared))
 
 
-def choose_images(folder: Path) -> tuple[Path, ...]:
-    """Up to 100 images, evenly spread over a folder.
+def choose_images(folder: Path, most: int = MOST_IMAGES) -> tuple[Path, ...]:
+    """Up to so many images, evenly spread over a folder.
 
     Raises:
         InputError: fewer than 10.
@@ -101,9 +124,9 @@ def choose_images(folder: Path) -> tuple[Path, ...]:
         raise InputError(
             f"{len(found)} calibration images are too few",
             where=str(folder),
-            hint=f"Give {FEWEST_IMAGES} or more; {MOST_IMAGES} are used",
+            hint=f"Give {FEWEST_IMAGES} or more; up to {MOST_IMAGES} are used",
         )
-    return spread(found, MOST_IMAGES)
+    return spread(found, most)
 
 
 def _from_statistics(

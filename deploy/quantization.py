@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Precision, Provenance
-from mobiledeploy.deploy.calibration import Calibration
+from mobiledeploy.deploy.calibration import Calibration, Progress
 from mobiledeploy.deploy.samples import Reference, one_thread, reference_on, simulate
 from mobiledeploy.errors import VerificationError
 from mobiledeploy.source import SourceModel
@@ -73,25 +73,28 @@ class Quantizer:
         program: the same, exported.
         calibration: inputs that show its activations.
         precision: of the files that will be written.
+        progress: called as ``progress(done, total)`` after each step of fine-tuning.
     """
 
     source: SourceModel
     program: ExportedProgram
     calibration: Calibration
     precision: Precision
+    progress: Progress | None = None
 
     def quantize(self, recipe: Recipe) -> QuantizedProgram:
         """Quantize and simulate.
 
         Raises:
-            InputError: activations that are not finite, or a recipe that does not fit.
+            InputError: activations that are not finite, a recipe that does not fit, or fine-tuning that
+                diverges.
         """
         from mobiledeploy.quantize import quantize
         from mobiledeploy.quantize.dynamic import dynamic
 
         shown = self.calibration
         with one_thread():
-            quantized = quantize(self.program, shown.inputs, recipe)
+            quantized = quantize(self.program, shown.inputs, recipe, progress=self.progress)
         reference = _in_range(reference_on(self.source, shown.compared, shown.images), quantized.program)
         module = quantized.program.module()
         simulated = simulate(
@@ -105,7 +108,7 @@ class Quantizer:
             self.source.provenance,
             recipe=quantized.recipe.to_json(),
             calibration=shown.said,
-            choices=str(report.equalisation or ""),
+            choices=report.choices,
         )
         measured = replace(reference, tolerances=_tolerances(reference, simulated))
         return QuantizedProgram(

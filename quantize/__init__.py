@@ -1,4 +1,4 @@
-"""Int8 post-training quantization of an exported program.  Importing the package imports no torch.
+"""Int8 quantization of a trained, exported program.  Importing the package imports no torch.
 
 ``quantize`` turns a float ``ExportedProgram`` and calibration inputs into an int8 one with Q/DQ, as a
 ``Recipe`` says; ``diagnose`` says which layer costs what.
@@ -10,16 +10,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from mobiledeploy.quantize.recipe import Recipe
-from mobiledeploy.quantize.report import EqualisationChoice, QuantizationWarning, Report, TensorRange
+from mobiledeploy.quantize.report import (
+    EqualisationChoice,
+    FineTuning,
+    QuantizationWarning,
+    Report,
+    TensorRange,
+)
 
 if TYPE_CHECKING:
     from mobiledeploy.quantize.diagnosis import Diagnosis, LayerNoise, diagnose
+    from mobiledeploy.quantize.fine_tuning import Lesson
     from mobiledeploy.quantize.pipeline import Quantized, quantize
 
 __all__ = [
     "Diagnosis",
     "EqualisationChoice",
+    "FineTuning",
     "LayerNoise",
+    "Lesson",
     "QuantizationWarning",
     "Quantized",
     "Recipe",
@@ -32,6 +41,7 @@ __all__ = [
 _HOMES = {
     "Diagnosis": "diagnosis",
     "LayerNoise": "diagnosis",
+    "Lesson": "fine_tuning",
     "Quantized": "pipeline",
     "diagnose": "diagnosis",
     "quantize": "pipeline",

@@ -14,6 +14,7 @@ from mobiledeploy.quantize.pt2e import ObserverBase
 from mobiledeploy.quantize.ranges import Codes, choose_range, output_range, parameters
 from mobiledeploy.quantize.recipe import Recipe
 from mobiledeploy.quantize.statistics import TensorStatistics
+from mobiledeploy.quantize.straight_through import straight_through
 
 # ``watch`` collects statistics, ``float`` does nothing, ``int8`` rounds and clips as the int8 model
 # does, ``rounded`` rounds in the same steps and clips no activation.
@@ -53,9 +54,7 @@ class ActivationObserver(ObserverBase):  # type: ignore[misc]
                 low, high = -_UNCLIPPED, _UNCLIPPED
             case "int8":
                 low, high = self.quant_min, self.quant_max
-        # What quantize and dequantize do, and several times as fast as torch.fake_quantize.
-        codes = (x * (1.0 / self.scale)).round_().add_(self.zero_point).clamp_(low, high)
-        return codes.sub_(self.zero_point).mul_(self.scale)
+        return straight_through(x, self.scale, self.zero_point, low, high)
 
     def freeze(self) -> None:
         """Fix scale and zero point from what was seen."""

@@ -22,6 +22,7 @@ from mobiledeploy.quantize.calibration import KEPT, Inputs, watch
 from mobiledeploy.quantize.equalisation import equalise
 from mobiledeploy.quantize.equalisation_choice import choose_equalisation
 from mobiledeploy.quantize.findings import find_warnings, tensor_ranges
+from mobiledeploy.quantize.fine_tuning import Lesson, Progress, fine_tune, like_float
 from mobiledeploy.quantize.graph import module_path, tidy
 from mobiledeploy.quantize.observers import freeze, keep_rounded, set_stage
 from mobiledeploy.quantize.pt2e import convert_pt2e, prepare_pt2e
@@ -64,22 +65,39 @@ class Simulation:
 
 
 def quantize(
-    program: ExportedProgram, calibration: Iterable[Inputs], recipe: Recipe | None = None
+    program: ExportedProgram,
+    calibration: Iterable[Inputs],
+    recipe: Recipe | None = None,
+    *,
+    lesson: Lesson | None = None,
+    progress: Progress | None = None,
 ) -> Quantized:
     """The int8 program that the recipe makes of a float one.
 
     Args:
         program: float32, static shapes, batch norm folded; it is left as it was.
-        calibration: inputs as the program takes them, batch 1; a stream, read once.
+        calibration: inputs as the program takes them, batch 1; a stream, read once.  Fine-tuning without a
+            lesson wants a sequence: it reads each of them in every epoch.
         recipe: what to do; the default one if left out.
+        lesson: what fine-tuning learns; None: to give the float program's outputs.
+        progress: called as ``progress(done, total)`` after each step of fine-tuning.
 
     Raises:
         InputError: no calibration inputs, NaN or infinite activations (names the layer), an exempt
-            path that names nothing, or a program that is quantized already.
+            path that names nothing, a program that is quantized already, or fine-tuning that diverges.
     """
     recipe = recipe or Recipe()
+    if lesson and not recipe.fine_tuning:
+        raise InputError("there is a lesson and no epoch", where="recipe", hint="Set its fine_tuning")
+    read_again = calibration if isinstance(calibration, Sequence) else None
+    if recipe.fine_tuning and lesson is None and read_again is None:
+        raise InputError("fine-tuning reads inputs again", where="calibration", hint="Give a sequence")
     with quietly():
         simulation = simulate(program, calibration, recipe)
+        if recipe.fine_tuning:
+            learnt = lesson or like_float(_tidied(program), simulation.module, read_again or ())
+            done = fine_tune(simulation.module, learnt, recipe, progress)
+            simulation = replace(simulation, report=replace(simulation.report, fine_tuning=done))
         keep_rounded(simulation.module)
         converted = convert_pt2e(simulation.module, fold_quantize=True)
         example = program.example_inputs[0]
@@ -88,7 +106,7 @@ def quantize(
 
 
 def simulate(program: ExportedProgram, calibration: Iterable[Inputs], recipe: Recipe) -> Simulation:
-    """All steps of ``quantize`` but the last, the conversion of observers to Q/DQ."""
+    """The steps of ``quantize`` up to bias correction, that included."""
     return _corrected(rounded(program, calibration, recipe))
 
 

@@ -33,6 +33,10 @@ class Recipe:
             inputs, or ``analytic``, from batch norm statistics.
         rounding: of weights: each to its ``nearest`` code, or ``adaptive``: chosen together so that the
             layers' outputs on calibration inputs change least.
+        fine_tuning: epochs over the calibration inputs in which weights and biases learn, while the graph
+            rounds as the int8 model does, to give the float model's outputs; 0: none.
+        learning_rate: of fine-tuning, in steps of the weights' codes; it falls to 0.
+        batch: inputs from which fine-tuning takes one step.
         exempt: module paths of layers that stay float.
         float_output: the model's last layer has an int8 input and int8 weights, and a float result.
         ranked_output: the outputs are scores of which only the highest matter: an int8 output starts
@@ -48,6 +52,9 @@ class Recipe:
     absorption: bool = False
     bias_correction: BiasCorrection = "empirical"
     rounding: Rounding = "adaptive"
+    fine_tuning: int = 0
+    learning_rate: float = 0.01
+    batch: int = 8
     exempt: tuple[str, ...] = ()
     float_output: bool = False
     ranked_output: bool | None = None
@@ -66,8 +73,14 @@ class Recipe:
                 raise _wrong(item.name, value, " or ".join(choices))
             if kind in (bool, bool | None) and not isinstance(value, kind):
                 raise _wrong(item.name, value, "true or false")
-        if not isinstance(self.percentile, int | float) or not 50 < self.percentile <= 100:
+        if not _is_number(self.percentile) or not 50 < self.percentile <= 100:
             raise _wrong("percentile", self.percentile, "above 50, up to 100")
+        if not _is_number(self.learning_rate) or not 0 < self.learning_rate <= 1:
+            raise _wrong("learning_rate", self.learning_rate, "above 0, up to 1")
+        for name, least in (("fine_tuning", 0), ("batch", 1)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise _wrong(name, value, f"a whole number from {least}")
         if not isinstance(self.exempt, tuple) or not all(isinstance(path, str) for path in self.exempt):
             raise _wrong("exempt", self.exempt, "a list of module paths")
 
@@ -75,12 +88,18 @@ class Recipe:
     def needs_inputs(self) -> bool:
         """Whether a step looks at calibration inputs."""
         measured = self.equalisation != "off" or self.absorption or self.rounding == "adaptive"
+        measured = measured or self.fine_tuning > 0
         return self.activations != "float" or measured or self.bias_correction == "empirical"
 
     def without_inputs(self) -> Recipe:
         """The steps that need no inputs, for a model whose activations stay float."""
         return replace(
-            self, equalisation="off", absorption=False, rounding="nearest", bias_correction="analytic"
+            self,
+            equalisation="off",
+            absorption=False,
+            rounding="nearest",
+            bias_correction="analytic",
+            fine_tuning=0,
         )
 
     def to_json(self) -> str:
@@ -112,6 +131,10 @@ class Recipe:
         if isinstance(data.get("exempt"), list):
             data["exempt"] = tuple(data["exempt"])
         return cls(**data)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _wrong(name: str, value: object, allowed: str) -> InputError:

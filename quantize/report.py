@@ -66,6 +66,31 @@ class EqualisationChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class FineTuning:
+    """What fine-tuning came to.
+
+    Attributes:
+        steps: that were done.
+        taken: the step whose state was taken; 0: nothing was better than not to learn.
+        kept_back: examples that were not learnt from, on which the state was chosen.
+        before, after: mean loss on them without fine-tuning, and of the state that was taken.
+    """
+
+    steps: int
+    taken: int
+    kept_back: int
+    before: float
+    after: float
+
+    def __str__(self) -> str:
+        where = f"on {self.kept_back} inputs kept back"
+        if not self.taken:
+            return f"no fine-tuning: loss {self.before:.4g}, none of {self.steps} steps lowers it {where}"
+        taken = f"step {self.taken} of {self.steps}"
+        return f"fine-tuning, {taken}: loss {self.before:.4g} -> {self.after:.4g} {where}"
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Facts about one quantization.
 
@@ -74,9 +99,16 @@ class Report:
         ranges: every int8 activation, in graph order.
         warnings: in graph order.
         equalisation: what was chosen; None if the recipe left no choice.
+        fine_tuning: what it came to; None if the recipe has none.
     """
 
     inputs: int
     ranges: tuple[TensorRange, ...]
     warnings: tuple[QuantizationWarning, ...]
     equalisation: EqualisationChoice | None = None
+    fine_tuning: FineTuning | None = None
+
+    @property
+    def choices(self) -> str:
+        """What was chosen by measuring, and what decided; empty if nothing was."""
+        return "; ".join(str(choice) for choice in (self.equalisation, self.fine_tuning) if choice)
