@@ -48,8 +48,9 @@ def read_program(file: Path) -> ExportedProgram:
         InputError: it is damaged, or holds more than a program and its weights.
     """
     with needs("torch"):
-        # Registers the operators of quantized programs.
-        import mobiledeploy.quantize.pt2e  # noqa: F401
+        # Registers the operators of quantized programs; torchao, which made them, takes longer to import.
+        import torch.ao.quantization.fx._decomposed  # noqa: F401
+
         from mobiledeploy.models import programs
     return programs.read_program(file)
 
