@@ -5,27 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from mobiledeploy.contract import TARGETS, Contract, InputDtype, Precision, Preprocessing, Target, Task
-from mobiledeploy.deploy.budget import Budget, Drop, budget_images, keep_within
+from mobiledeploy.contract import TARGETS, InputDtype, Precision, Preprocessing, Target, Task
+from mobiledeploy.deploy.budget import Budget, Drop
 from mobiledeploy.deploy.comparison import VerificationReport
 from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
-from mobiledeploy.deploy.samples import Reference, take_reference
+from mobiledeploy.deploy.preparation import Budgeted, Prepared, prepare, write_file
 from mobiledeploy.deploy.sources import as_source
 from mobiledeploy.deploy.stages import Stages
+from mobiledeploy.deploy.tuning import Tuning
 from mobiledeploy.deploy.verification import compare
 from mobiledeploy.deploy.wanted import Wanted, file_stem
 from mobiledeploy.errors import InputError, OutputError, VerificationError
 from mobiledeploy.runtimes.census import Artifact
-from mobiledeploy.runtimes.formats import FORMATS, needs, open_session, read_artifact
+from mobiledeploy.runtimes.formats import FORMATS, open_session, read_artifact
 from mobiledeploy.source import SourceModel
 
 if TYPE_CHECKING:
     import torch
-    from torch.export import ExportedProgram
 
-    from mobiledeploy.deploy.quantization import QuantizedProgram
     from mobiledeploy.quantize import QuantizationWarning, Recipe
 
 
@@ -57,6 +56,8 @@ def convert(
     output_dtype: InputDtype | None = None,
     calibration: str | Path | None = None,
     recipe: Recipe | None = None,
+    tuning_images: str | Path | None = None,
+    tuning_labels: str | Path | None = None,
     max_drop: float | None = None,
     drop_images: str | Path | None = None,
     drop_labels: str | Path | None = None,
@@ -87,6 +88,9 @@ def convert(
         calibration: folder of images that show the quantizer the model's activations, or ``none`` to
             take batch norm statistics instead; ``int8`` and ``int16x8`` want one of the two.
         recipe: how to quantize; None: the default recipe.
+        tuning_images: labelled images that the recipe's ``fine_tuning`` learns from; None: the calibration
+            images, with the float model's outputs.
+        tuning_labels: theirs, as for ``train``; None: one folder per class.
         max_drop: largest loss of top-1 in percentage points: the layers that cost most stay float until
             the file's loss on ``drop_images`` is within it.
         drop_images: labelled images for ``max_drop``, one folder per class or any folder with
@@ -131,6 +135,7 @@ def convert(
         output_dtype=output_dtype,
         calibration=calibration,
         recipe=recipe,
+        tuning=None if tuning_images is None else Tuning(Path(tuning_images), _path(tuning_labels)),
         drop=None if max_drop is None else Drop(max_drop, drop_images, drop_labels),
         output=output,
         images=images,
@@ -149,6 +154,7 @@ def convert_all(
     output_dtype: InputDtype | None = None,
     calibration: str | Path | None = None,
     recipe: Recipe | None = None,
+    tuning: Tuning | None = None,
     drop: Drop | None = None,
     output: str | Path | None = None,
     images: Sequence[str | Path] = (),
@@ -163,6 +169,7 @@ def convert_all(
         targets: one file each.
         name: stem of the files where ``output`` is a folder.
         precision, input_dtype, output_dtype, calibration, recipe, output, images, verify: as for ``convert``.
+        tuning: labelled images that fine-tuning learns from.
         drop: largest loss of top-1, measured on the first target's file.
         golden: write golden inputs and outputs beside each file.
         stages: stages to time and announce.
@@ -181,139 +188,55 @@ def convert_all(
     if drop is not None:
         wanted.check_drop(drop, source)
     finals = plan_outputs(tuple(dict.fromkeys(targets)), name + wanted.suffix, output)
-    with needs("torch"):
-        from mobiledeploy.converters.export import export
-        from mobiledeploy.converters.half_weights import round_to_half
-        from mobiledeploy.converters.raw_pixels import raw_pixels
-    if wanted.pixels_inside:
-        source = raw_pixels(source)
-    with stages.stage("export", source.provenance.model):
-        program = export(source)
-        if precision == "fp16":
-            program = round_to_half(program, source.preprocessing)
-    reference: Reference | None = None
-    warnings: tuple[QuantizationWarning, ...] = ()
-    budget: Budget | None = None
-    if wanted.is_quantized:
-        chosen = wanted.recipe(recipe, source, calibration is not None)
-        writer = _ScratchWriter(source, program, targets[0], wanted)
-        with needs("torch"):
-            quantized, budget = _quantize(writer, calibration, chosen, drop, stages)
-        quantized.refuse_nonsense()
-        program, reference, warnings = quantized.program, quantized.reference, quantized.warnings
-        source = replace(source, provenance=quantized.provenance)
-    elif verify:
-        with stages.stage("reference", source.provenance.model):
-            reference = take_reference(source, [Path(image) for image in images])
-    written = (
-        _convert_one(
-            source,
-            program,
-            target,
-            final,
-            wanted=wanted,
-            reference=reference if verify else None,
-            golden=golden,
-            stages=stages,
-        )
+    prepared = prepare(
+        source,
+        wanted,
+        calibration=calibration,
+        recipe=recipe,
+        tuning=tuning,
+        drop=None if drop is None else Budgeted(drop, targets[0]),
+        images=[Path(image) for image in images],
+        verify=verify,
+        stages=stages,
+    )
+    return tuple(
+        _convert_one(prepared, target, final, golden=golden, stages=stages)
         for target, final in finals.items()
     )
-    return tuple(replace(conversion, warnings=warnings, budget=budget) for conversion in written)
 
 
-def _quantize(
-    writer: _ScratchWriter,
-    calibration: str | Path | None,
-    recipe: Recipe,
-    drop: Drop | None,
-    stages: Stages,
-) -> tuple[QuantizedProgram, Budget | None]:
-    from mobiledeploy.deploy.calibration import calibration_for
-    from mobiledeploy.deploy.quantization import Quantizer
-
-    source, program = writer.source, writer.program
-    shown = None if drop is None else budget_images(drop, calibration, source.labels)
-    with stages.stage("calibrate", source.provenance.model):
-        inputs = calibration_for(
-            source,
-            program,
-            calibration,
-            stages.progress("calibration inputs"),
-            learnt=recipe.fine_tuning > 0,
-        )
-    learning = stages.progress("fine-tuning step")
-    quantizer = Quantizer(source, program, inputs, writer.wanted.precision, learning)
-    with stages.stage("quantize", source.provenance.model):
-        if drop is None or shown is None:
-            return quantizer.quantize(recipe), None
-        return keep_within(
-            drop.points, shown, recipe, quantizer=quantizer, write=writer, announce=stages.announce
-        )
-
-
-@dataclass(frozen=True)
-class _ScratchWriter:
-    """Writes files that are measured and thrown away."""
-
-    source: SourceModel
-    program: ExportedProgram
-    target: Target
-    wanted: Wanted
-
-    def __call__(self, quantized: QuantizedProgram | None, folder: Path) -> Path:
-        """Write a quantized program, or the float one, into a folder."""
-        path = folder / f"model{FORMATS[self.target].suffix}"
-        with writing(path):
-            if quantized:
-                _write(self.source, quantized.program, self.target, self.wanted, path)
-            else:
-                _write(self.source, self.program, self.target, Wanted("fp32"), path)
-        return path
-
-
-def _write(
-    source: SourceModel, program: ExportedProgram, target: Target, wanted: Wanted, path: Path
-) -> Contract:
-    """Write a program, made from a source, as it was wanted; the contract inside the file."""
-    from mobiledeploy.converters import write
-    from mobiledeploy.converters.describe import describe
-
-    contract = wanted.promise(describe(source, program, target))
-    with needs(target):
-        write(target, program, contract, wanted.precision, path)
-    return contract
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _convert_one(
-    source: SourceModel,
-    program: ExportedProgram,
-    target: Target,
-    final: Path,
-    *,
-    wanted: Wanted,
-    reference: Reference | None,
-    golden: bool,
-    stages: Stages,
+    prepared: Prepared, target: Target, final: Path, *, golden: bool, stages: Stages
 ) -> Conversion:
     with temporary_beside(final) as partial:
         with stages.stage("write", final.name), writing(final):
-            contract = _write(source, program, target, wanted, partial)
+            contract = prepared.contract(target)
+            write_file(prepared.program, contract, target, prepared.wanted.precision, partial)
         with stages.stage("read back", final.name):
             artifact = read_artifact(partial)
         report, golden_path = None, final.with_name(f"{final.name}.golden.npz") if golden else None
-        if reference:
+        if prepared.reference:
             with stages.stage("verify", final.name):
                 session = open_session(partial)
-                report = compare(artifact, session, reference, expected=contract, golden=golden_path)
+                report = compare(artifact, session, prepared.reference, expected=contract, golden=golden_path)
             del session
             if not report.passed:
-                _reject(partial, final, report)
+                reject(partial, final, report)
             report = replace(report, path=final)
         move_into_place(partial, final)
-    return Conversion(replace(artifact, path=final), report, golden_path)
+    return Conversion(replace(artifact, path=final), report, golden_path, prepared.warnings, prepared.budget)
 
 
-def _reject(partial: Path, final: Path, report: VerificationReport) -> None:
+def reject(partial: Path, final: Path, report: VerificationReport) -> NoReturn:
+    """Keep a file that did not pass as ``NAME.rejected``.
+
+    Raises:
+        VerificationError: always; says how it differs.
+    """
     rejected = final.with_name(f"{final.name}.rejected")
     move_into_place(partial, rejected)
     raise VerificationError(

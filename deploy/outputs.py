@@ -60,6 +60,18 @@ def temporary_beside(final: Path) -> Iterator[Path]:
         _remove(partial)
 
 
+def copy_whole(source: Path, final: Path) -> None:
+    """Copy a file, or a folder with all below it, to a name that nothing has.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if source.is_dir():
+        shutil.copytree(source, final)
+    else:
+        shutil.copyfile(source, final)
+
+
 def move_into_place(partial: Path, final: Path) -> None:
     """Rename a finished file or package to ``final``, in place of an earlier one.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
     from torch.fx import Node
 
-    from mobiledeploy.quantize import Diagnosis, QuantizationWarning, Recipe
+    from mobiledeploy.quantize import Diagnosis, Lesson, QuantizationWarning, Recipe
 
 # A file may differ from PyTorch by this much more than PyTorch's own simulation of it.
 SLACK = 2.0
@@ -73,13 +73,15 @@ class Quantizer:
         program: the same, exported.
         calibration: inputs that show its activations.
         precision: of the files that will be written.
-        progress: called as ``progress(done, total)`` after each step of fine-tuning.
+        lesson: what fine-tuning learns; None: to give the float model's outputs.
+        progress: called as ``progress(done, total)`` after each step of it.
     """
 
     source: SourceModel
     program: ExportedProgram
     calibration: Calibration
     precision: Precision
+    lesson: Lesson | None = None
     progress: Progress | None = None
 
     def quantize(self, recipe: Recipe) -> QuantizedProgram:
@@ -94,7 +96,9 @@ class Quantizer:
 
         shown = self.calibration
         with one_thread():
-            quantized = quantize(self.program, shown.inputs, recipe, progress=self.progress)
+            quantized = quantize(
+                self.program, shown.inputs, recipe, lesson=self.lesson, progress=self.progress
+            )
         reference = _in_range(reference_on(self.source, shown.compared, shown.images), quantized.program)
         module = quantized.program.module()
         simulated = simulate(

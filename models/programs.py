@@ -27,21 +27,12 @@ STATIC_HINT = "Export it without dynamic_shapes, at the one shape it is to run a
 def load_program(path: Path) -> SourceModel:
     """The program as a module, with the example input that was saved with it.
 
-    PyTorch's reader runs pickled objects, compiled libraries, symbolic expressions and guards that such
-    a file may hold.  A file with any of these is refused before PyTorch reads it, or they are left out.
-
     Raises:
-        InputError: the file is missing, damaged or holds more than a program and its weights.
-        UnsupportedError: a shape is dynamic, an input is a keyword or no tensor, or the program was
+        InputError: see ``read_program``.
+        UnsupportedError: see ``read_program``; an input is a keyword or no tensor, or the program was
             exported in training mode.
     """
-    require_readable(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _refuse(archive, path)
-    except (zipfile.BadZipFile, zlib.error, OSError, *DAMAGE) as error:
-        raise _damaged(path) from error
-    program = _read(path)
+    program = read_program(path)
     _refuse_training(program, path)
     module = program.module(check_guards=False)
     for part in module.modules():
@@ -51,6 +42,25 @@ def load_program(path: Path) -> SourceModel:
         example_input=_example(program, path),
         provenance=Provenance(model=path.name, weights=path.name, weights_sha256=sha256(path)),
     )
+
+
+def read_program(path: Path) -> torch.export.ExportedProgram:
+    """The program itself; the operators that it calls have to be registered.
+
+    PyTorch's reader runs pickled objects, compiled libraries, symbolic expressions and guards that such
+    a file may hold.  A file with any of these is refused before PyTorch reads it, or they are left out.
+
+    Raises:
+        InputError: the file is missing, damaged or holds more than a program and its weights.
+        UnsupportedError: a shape is dynamic.
+    """
+    require_readable(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _refuse(archive, path)
+    except (zipfile.BadZipFile, zlib.error, OSError, *DAMAGE) as error:
+        raise _damaged(path) from error
+    return _read(path)
 
 
 def _read(path: Path) -> torch.export.ExportedProgram:

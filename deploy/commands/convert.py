@@ -93,6 +93,17 @@ def convert(
     ] = None,
     calibration: CalibrationOption = None,
     recipe: RecipeOption = None,
+    tuning: Annotated[
+        Path | None,
+        typer.Option(
+            "--tuning",
+            metavar="DIR",
+            help="Labelled images that the recipe's fine_tuning learns from, in place of what float says.",
+        ),
+    ] = None,
+    tuning_labels: Annotated[
+        Path | None, typer.Option("--tuning-labels", metavar="FILE", help="Theirs, as for train.")
+    ] = None,
     max_drop: Annotated[
         float | None,
         typer.Option(
@@ -133,6 +144,7 @@ def convert(
     from mobiledeploy.deploy.budget import Drop
     from mobiledeploy.deploy.conversion import convert_all
     from mobiledeploy.deploy.sources import load_described
+    from mobiledeploy.deploy.tuning import Tuning
     from mobiledeploy.deploy.wanted import file_stem
     from mobiledeploy.models import DEFAULT_MODEL
 
@@ -158,6 +170,7 @@ def convert(
             output_dtype=output_dtype,
             calibration=calibration,
             recipe=read_recipe(recipe),
+            tuning=None if tuning is None else Tuning(tuning, tuning_labels),
             drop=None if max_drop is None else Drop(max_drop, drop_images, drop_labels),
             output=output,
             images=chosen,

@@ -23,11 +23,12 @@ from mobiledeploy.deploy.commands.options import (
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
 from mobiledeploy.deploy.commands.storing import store
 from mobiledeploy.deploy.progress import announcer
-from mobiledeploy.errors import EnvironmentProblem, InputError
+from mobiledeploy.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from mobiledeploy.deploy.project.loading import Project
     from mobiledeploy.device_tests.gate import Gate, GateReport, Setting, Stored
     from mobiledeploy.device_tests.gate.calibrate import Calibration
     from mobiledeploy.device_tests.history import History
@@ -38,9 +39,6 @@ EXAMPLE = "mobiledeploy gate --candidate new.tflite --baseline old.tflite --devi
 CALIBRATE_EXAMPLE = "mobiledeploy gate calibrate --device adb"
 FAILED, INCONCLUSIVE, TROUBLE = 9, 10, 8
 CODES = {"pass": 0, "fail": FAILED, "inconclusive": INCONCLUSIVE, "trouble": TROUBLE}
-STORED = "history:"
-# Runs of the same file that are looked through for further sessions.
-_SESSIONS = 50
 
 DeviceOption = Annotated[
     str | None,
@@ -134,6 +132,10 @@ def gate(
     as_json: JsonOption = False,
 ) -> Outcome:
     """Decide whether a candidate keeps its limits: exit code 0 pass, 9 fail, 10 inconclusive, 8 trouble."""
+    from dataclasses import replace
+
+    from mobiledeploy.deploy.gate_baselines import STORED
+    from mobiledeploy.device_tests.gate import Stored
     from mobiledeploy.device_tests.gate import gate as decide
     from mobiledeploy.device_tests.lab.runs import gate_in_lab, is_for_lab
     from mobiledeploy.runtimes.formats import read_artifact
@@ -155,16 +157,16 @@ def gate(
     setting = _setting(
         time_limit, threads, affinity, governor, max_temperature, count, runner, engine_library
     )
-    gates = _gates(options, config)
+    project = _project(config)
+    gates = _gates(options, project)
     wanted = parse_wanted(reports or ())
     artifact = read_artifact(candidate)
     with _opened(history, needed=bool(baseline and baseline.startswith(STORED))) as opened:
         other = _baseline(baseline, opened)
         if other is not None and not any(item.kind.name == "max-regression" for item in gates):
-            gates = (*gates, *_calibrated(opened, device, setting, needed=not gates))
-    if isinstance(other, _stored_type()):
-        from dataclasses import replace
-
+            needed = not gates or (project is not None and project.calibrated)
+            gates = (*gates, *_calibrated(opened, device, setting, needed=needed))
+    if isinstance(other, Stored):
         # As the stored sessions were measured.
         setting = replace(setting, timing=other.run.timing)
 
@@ -286,18 +288,23 @@ def _setting(
     )
 
 
-def _gates(options: dict[str, str | None], config: Path | None) -> tuple[Gate, ...]:
+def _gates(options: dict[str, str | None], project: Project | None) -> tuple[Gate, ...]:
     """Those of the table, then options, which take the place of the table's."""
-    from mobiledeploy.deploy.project import FILE
-    from mobiledeploy.deploy.project.loading import load
     from mobiledeploy.device_tests.gate import parse_gate
 
     given = tuple(parse_gate(name, text) for name, text in options.items() if text is not None)
-    file = config or (Path(FILE) if Path(FILE).is_file() else None)
-    if file is None:
-        return given
     names = {item.kind.name for item in given}
-    return (*(item for item in load(file).limits if item.kind.name not in names), *given)
+    table = project.limits if project else ()
+    return (*(item for item in table if item.kind.name not in names), *given)
+
+
+def _project(config: Path | None) -> Project | None:
+    """The file with the table of limits; None: there is none."""
+    from mobiledeploy.deploy.project import FILE
+    from mobiledeploy.deploy.project.loading import load
+
+    file = config or (Path(FILE) if Path(FILE).is_file() else None)
+    return load(file) if file else None
 
 
 @contextmanager
@@ -316,47 +323,24 @@ def _opened(url: str | None, *, needed: bool) -> Iterator[History | None]:
         yield opened
 
 
-def _stored_type() -> type[Stored]:
-    from mobiledeploy.device_tests.gate import Stored
-
-    return Stored
-
-
 def _baseline(text: str | None, history: History | None) -> Artifact | Stored | None:
+    from mobiledeploy.deploy.gate_baselines import STORED, stored_baseline
     from mobiledeploy.runtimes.formats import read_artifact
 
     if text is None:
         return None
-    if not text.startswith(STORED) or history is None:
-        return read_artifact(Path(text))
-    from mobiledeploy.device_tests.gate import Stored
-    from mobiledeploy.device_tests.history import Filter
-    from mobiledeploy.device_tests.latency_run import LatencyRun
-
-    (identity,) = history.identify([text.removeprefix(STORED)])
-    run = history.load(identity)
-    if not isinstance(run, LatencyRun):
-        raise InputError("this run is one of accuracy", where=text, hint="Take one of latency: history list")
-    rows = history.find(Filter(model=run.model.sha256, kind="latency", complete=True, last=_SESSIONS))
-    loaded = [history.load(row.id) for row in rows if row.id != identity]
-    return Stored(identity, run, tuple(item for item in loaded if isinstance(item, LatencyRun)))
+    if text.startswith(STORED) and history is not None:
+        return stored_baseline(history, text)
+    return read_artifact(Path(text))
 
 
 def _calibrated(history: History | None, device: str, setting: Setting, *, needed: bool) -> tuple[Gate, ...]:
     """The default tolerance, from the device's calibration."""
-    from mobiledeploy.device_tests.gate.calibrate import stored_calibration
-    from mobiledeploy.device_tests.gate.limits import REGRESSION, Gate
+    from mobiledeploy.deploy.gate_baselines import find_calibration
+    from mobiledeploy.device_tests.gate.calibrate import calibrated_gate
 
-    found = stored_calibration(history, device, setting) if history else None
-    if found is not None:
-        return (Gate(REGRESSION, found.tolerance, f"calibration {found.run[:8]}"),)
-    if needed:
-        raise InputError(
-            "no tolerance is given, and the device has no calibration for these threads, cores and runs",
-            where=device,
-            hint=f"Give --max-regression 3%, or run: mobiledeploy gate calibrate --device {device}",
-        )
-    return ()
+    found = find_calibration(history, device, setting, needed=needed)
+    return (calibrated_gate(found.tolerance, found.run),) if found else ()
 
 
 def _usual_file(folder: Path) -> Path:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mobiledeploy.deploy.commands.options import HistoryOption, LabelOption, StoreOption
+from mobiledeploy.deploy.commands.options import HistoryOption, LabelOption, SchedulerOption, StoreOption
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
 from mobiledeploy.deploy.progress import announcer
 from mobiledeploy.deploy.project import FILE
@@ -44,9 +45,16 @@ def run(
     store_runs: StoreOption = True,
     label: LabelOption = None,
     history: HistoryOption = None,
+    scheduler: SchedulerOption = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            "--wait", min=0.0, metavar="S", help="Seconds to wait for a free device of a lab; 600 by default."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> Outcome:
-    """Do all that a project asks for: convert, quantize, verify, evaluate, benchmark, gate, package.
+    """Do all that a project asks for: quantize, convert, verify, evaluate, benchmark, gate, package.
 
     Each step is kept by the content of what it was made from, and done again only when that changes.
     """
@@ -54,18 +62,21 @@ def run(
     from mobiledeploy.deploy.pipeline.running import opened, threads_for, usual_jobs
     from mobiledeploy.deploy.pipeline.starting import Settings
 
-    again = again or []
+    where = partial(
+        opened, file, again or [], alone=not dry_run, history=history, scheduler=scheduler, wait=wait
+    )
     if dry_run:
-        with opened(file, again, alone=False) as project:
-            planned = project.survey()
+        with where() as found:
+            planned = found.survey()
         data = {"dry_run": True, "steps": [_plan_data(item) for item in planned]}
         return Outcome(data, lambda: _render_plan(planned), as_json)
     jobs = jobs or usual_jobs()
-    settings = Settings(threads_for(jobs), store_runs, history, label)
-    with opened(file, again, alone=True) as project:
-        _tell_plan(project.survey())
+    with where() as found:
+        _tell_plan(found.survey())
+        lab = found.project.settings.measure
+        settings = Settings(threads_for(jobs), store_runs, history, label, lab.scheduler, lab.wait)
         with announcer() as announce:
-            results = project.run(settings, jobs, announce)
+            results = found.run(settings, jobs, announce)
     code = worst_code(results)
     data = {"dry_run": False, "exit_code": code, "steps": [asdict(result) for result in results]}
     return Outcome(data, lambda: _render(results), as_json, code)
@@ -123,14 +134,14 @@ def _summary(result: Result) -> str:
     if result.state == "skipped":
         return result.reason
     data, kind = result.data, result.step.partition(":")[0]
-    if kind in ("convert", "quantize"):
-        files = data["files"]
-        return ", ".join(f"{item['file']} {size(item['size'])} {item['arithmetic']}" for item in files)
+    if kind in ("export", "quantize"):
+        return data["weights"] or ""
+    if kind == "convert":
+        return f"{size(data['size'])} {data['arithmetic']}"
+    if kind == "verify":
+        return _difference(data["verification"])
     if kind == "evaluate":
-        against = data["against_float"]
-        change = f", {against['points']:+.1f} points against float" if against else ""
-        shown = [f"{item['name']} {100 * item['value']:.1f}%" for item in data["figures"][:2]]
-        return ", ".join(shown) + change
+        return _accuracy(data)
     if kind == "benchmark":
         return ", ".join(f"{item['file']} {milliseconds(item['median_ns'])} ms" for item in data["runs"])
     if kind == "gate":
@@ -139,11 +150,29 @@ def _summary(result: Result) -> str:
     return str(data.get("class", ""))
 
 
+def _difference(report: dict[str, Any]) -> str:
+    worst = max((item["max_difference"], item["tolerance"]) for item in report["outputs"])
+    return f"differs by {worst[0]:.1e} ({worst[1]:.1e} allowed)"
+
+
+def _accuracy(data: Mapping[str, Any]) -> str:
+    shares = ", ".join(f"{item['name']} {100 * item['value']:.1f}%" for item in data["figures"][:2])
+    against, beside = data["against_float"], data["against_host"]
+    change = f", {against['points']:+.1f} points against float" if against else ""
+    if beside is None:
+        return f"{shares}{change}"
+    same = f", {beside['same']} of {beside['images']} predictions as on this host"
+    wrong = "" if beside["sound"] else f"; MISMATCH: {beside['worst_image']} at {beside['worst_db']:.1f} dB"
+    return f"{shares}{change}{same}{wrong}"
+
+
 def _notes(result: Result) -> list[str]:
     data = result.data
     unstored = data.get("history", {}).get("problem", "")
     taken = result.reason.partition("taken away: ")[2]
+    drop = data.get("drop")
     return [
+        *([f"in float: {', '.join(drop['chosen']['exempt'])}"] if drop and drop["chosen"]["exempt"] else []),
         *([f"not stored: {unstored}"] if unstored else []),
         *([f"no longer there: {taken}"] if taken else []),
         *data.get("remarks", []),

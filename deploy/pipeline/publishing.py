@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from mobiledeploy.deploy.outputs import writing
+from mobiledeploy.deploy.outputs import copy_whole, writing
 from mobiledeploy.deploy.packages.plan import LISTING
 from mobiledeploy.deploy.packages.writing import find_foreign
 from mobiledeploy.deploy.pipeline.cache import Entry, digest_of
@@ -45,10 +45,7 @@ def _publish(entry: Entry, name: str, final: Path, work: Path) -> str:
     with writing(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         _remove(fresh)
-        if source.is_dir():
-            shutil.copytree(source, fresh)
-        else:
-            shutil.copyfile(source, fresh)
+        copy_whole(source, fresh)
         if final.is_dir() and not final.is_symlink():
             # A folder cannot be replaced in one step; the next run makes good what is killed in between.
             aside = work / f"old-{final.name}"

@@ -19,7 +19,7 @@ from mobiledeploy.deploy.pipeline.step import Step
 from mobiledeploy.deploy.pipeline.version import code_version
 from mobiledeploy.deploy.pipeline.work import KINDS
 from mobiledeploy.deploy.project.creating import write_schema
-from mobiledeploy.deploy.project.loading import load
+from mobiledeploy.deploy.project.loading import Project, load
 from mobiledeploy.device_tests.lock import hold_file
 from mobiledeploy.errors import InputError, OutputError
 from mobiledeploy.models.nearest import did_you_mean
@@ -49,12 +49,13 @@ class Run:
     """A project that is looked at, or run; the current folder is its folder.
 
     Args:
+        project: what is run.
         plan: of the project.
         again: names or kinds of steps that are to be done anew.
     """
 
-    def __init__(self, plan: tuple[Step, ...], again: Sequence[str]) -> None:
-        self.plan = plan
+    def __init__(self, project: Project, plan: tuple[Step, ...], again: Sequence[str]) -> None:
+        self.plan, self.project = plan, project
         self._cache = Cache()
         self._digests = Digests(self._cache.digests)
         self._looker = Looker(self._cache, self._digests, code_version(), frozenset(again))
@@ -99,24 +100,34 @@ class Run:
 
 
 @contextlib.contextmanager
-def opened(file: Path, again: Sequence[str] = (), *, alone: bool) -> Iterator[Run]:
+def opened(
+    file: Path,
+    again: Sequence[str] = (),
+    *,
+    alone: bool,
+    history: str | None = None,
+    scheduler: str | None = None,
+    wait: float | None = None,
+) -> Iterator[Run]:
     """A project, with its folder as the current one while the block runs.
 
     Args:
         file: its ``deploy.toml``.
         again: names or kinds of steps that are to be done anew.
         alone: keep other runs out.
+        history: where stored baselines and calibrations are; None: the usual one.
+        scheduler, wait: of a lab, in place of what the file says; None: as it says.
 
     Raises:
         InputError, UnsupportedError: the file, or what it asks for, is wrong.
         OutputError: another run is there already, or nothing can be written.
     """
-    project = load(file)
+    project = load(file).with_lab(scheduler, wait)
     with contextlib.chdir(project.root):
-        plan = make_plan(project)
+        plan = make_plan(project, history)
         _check_again(again, plan)
         if not alone:
-            yield Run(plan, again)
+            yield Run(project, plan, again)
             return
         write_schema(Path())
         with hold_file(FOLDER / "lock", "run") as owner:
@@ -126,7 +137,7 @@ def opened(file: Path, again: Sequence[str] = (), *, alone: bool) -> Iterator[Ru
                     where=str(file),
                     hint="Wait until that is done, or end that process",
                 )
-            yield Run(plan, again)
+            yield Run(project, plan, again)
 
 
 def usual_jobs() -> int:

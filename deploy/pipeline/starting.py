@@ -28,13 +28,15 @@ class Settings:
 
     Attributes:
         threads: of this host for each.
-        store, history, label: as in ``work.Task``.
+        store, history, label, scheduler, wait: as in ``work.Task``.
     """
 
     threads: int = 1
     store: bool = False
     history: str | None = None
     label: str | None = None
+    scheduler: str | None = None
+    wait: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

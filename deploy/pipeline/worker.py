@@ -36,6 +36,8 @@ def main() -> None:
         store=order["store"],
         history=order["history"],
         label=order["label"],
+        scheduler=order["scheduler"],
+        wait=order["wait"],
         announce=lambda message: say(announce=message),
     )
     try:

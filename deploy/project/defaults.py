@@ -122,6 +122,14 @@ def _evaluate(project: Project, given: Given) -> Values:
     }
 
 
+def _lab(settings: Settings, given: Given) -> Values:
+    """Where the project's devices are, unless the user named others."""
+    how = settings.measure
+    return (
+        {} if "device" in given or how.scheduler is None else {"scheduler": how.scheduler, "wait": how.wait}
+    )
+
+
 def _measure(settings: Settings) -> Values:
     how = settings.measure
     return {
@@ -132,10 +140,11 @@ def _measure(settings: Settings) -> Values:
     }
 
 
-def _benchmark(project: Project, _given: Given) -> Values:
+def _benchmark(project: Project, given: Given) -> Values:
     settings, how = project.settings, project.settings.measure
     return {
         **_measure(settings),
+        **_lab(settings, given),
         "files": [product(settings, target) for target in settings.convert.targets],
         "device": list(how.devices),
         "threads": str(how.threads),
@@ -155,6 +164,7 @@ def _gate(project: Project, given: Given) -> Values:
     target, baseline = settings.convert.targets[0], settings.gates.baseline
     return {
         **_device(settings),
+        **_lab(settings, given),
         **_images(settings, given),
         "candidate": product(settings, target),
         "baseline": float_file(settings, target) if baseline == FLOAT else baseline,
@@ -188,7 +198,11 @@ def _package(project: Project, given: Given) -> Values:
 
 def _sweep(project: Project, given: Given) -> Values:
     settings, how = project.settings, project.settings.measure
-    values: Values = {"device": list(how.devices), "threads": str(how.threads)}
+    values: Values = {
+        "device": list(how.devices),
+        "threads": str(how.threads),
+        **_lab(settings, given),
+    }
     if not {"model", "preset"} & given.keys():
         values["model"] = model_of(settings).name
     # Of other weights than random ones there is an accuracy.

@@ -6,7 +6,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mobiledeploy.device_tests.gate import Gate
 
 GATES = "gates"
+# What ``max-regression`` may say in place of a share.
+REGRESSION, CALIBRATED = "max-regression", "calibrated"
 _NOT_LIMITS = frozenset({"baseline", "time-limit", "reports"})
 _DICTIONARY = re.compile(r"a valid dictionary.*")
 _AT = re.compile(r" \(at (?:line (?P<line>\d+), column \d+|end of document)\)$")
@@ -34,18 +36,27 @@ class Project:
         file: as the user named it.
         text: of the file.
         settings: what it says.
-        limits: of its gates.
+        limits: of its gates, but for a tolerance that is calibrated.
+        calibrated: whether ``max-regression`` is what each device's calibration says.
     """
 
     file: Path
     text: str
     settings: Settings
     limits: tuple[Gate, ...]
+    calibrated: bool
 
     @property
     def root(self) -> Path:
         """The folder that paths are relative to."""
         return self.file.parent
+
+    def with_lab(self, scheduler: str | None, wait: float | None) -> Project:
+        """The same with another lab, or another time to wait there; None: as it is."""
+        said = {"scheduler": scheduler, "wait": wait}
+        update = {key: value for key, value in said.items() if value is not None}
+        measure = self.settings.measure.model_copy(update=update)
+        return replace(self, settings=self.settings.model_copy(update={"measure": measure}))
 
     def where(self, *path: Key) -> str:
         """File and line of a key, for messages."""
@@ -77,7 +88,10 @@ def parse(file: Path, text: str) -> Project:
         settings = Settings.model_validate(_frozen(data))
     except ValidationError as error:
         raise _first(error.errors(), _Source(file, text, data, json_schema())) from None
-    return Project(file, text, settings, _limits(data.get(GATES, {}), file, text))
+    table = data.get(GATES, {})
+    calibrated = table.get(REGRESSION) == CALIBRATED
+    limits = _limits({key: table[key] for key in table if not (calibrated and key == REGRESSION)}, file, text)
+    return Project(file, text, settings, limits, calibrated)
 
 
 def _read(file: Path) -> str:

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 from mobiledeploy import contract
 from mobiledeploy.contract import InputDtype, Precision, Target, Task
 from mobiledeploy.deploy.commands.options import RunnerName
+from mobiledeploy.deploy.gate_baselines import STORED
 from mobiledeploy.deploy.packages import platforms
 from mobiledeploy.device_tests.affinity import ALL
 from mobiledeploy.device_tests.gate.formats import FORMATS
@@ -61,6 +62,10 @@ def _inside_unless(*words: str) -> AfterValidator:
     return AfterValidator(lambda text: text if text in words else _inside(text))
 
 
+def _baseline(text: str) -> str:
+    return text if text == FLOAT or text.startswith(STORED) else _inside(text)
+
+
 def _distinct(items: tuple[Any, ...]) -> tuple[Any, ...]:
     if twice := next((item for item in items if items.count(item) > 1), None):
         raise ValueError(f"{twice!r} stands there twice")
@@ -74,6 +79,7 @@ def _reference(text: str) -> str:
 InsidePath = Annotated[str, AfterValidator(_inside)]
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(ge=0)]
+Devices = Annotated[tuple[str, ...], AfterValidator(_distinct)]
 
 
 def _table_of(kind: type, about: str, without: Iterable[str] = ()) -> type[Table]:
@@ -156,10 +162,16 @@ class Data(Table):
 
 
 class Measure(Table):
-    """Where and how latency is measured, for benchmark and gate."""
+    """Where and how files are measured."""
 
-    devices: Annotated[tuple[str, ...], AfterValidator(_distinct)] = ()
-    """References: local, adb:SERIAL, ssh:[USER@]HOST[:PORT], names of devices.toml."""
+    devices: Devices = ()
+    """Of latency: local, adb:SERIAL, ssh:[USER@]HOST[:PORT], names of devices.toml, kind:KIND of a lab."""
+    evaluate_on: Devices = ()
+    """Devices that accuracy is measured on, beside this host, and compared with it; none of them in a lab."""
+    scheduler: str | None = None
+    """Of the lab that holds devices, like tcp://10.0.0.5:8786."""
+    wait: Seconds = 600.0
+    """Seconds to wait for a device of a lab that is free."""
     threads: Positive = 1
     """Of the engine."""
     launches: Positive = 4
@@ -187,9 +199,9 @@ def _reports(kinds: tuple[str, ...]) -> tuple[str, ...]:
 class _Gates(Table):
     """Limits that each file has to keep before it is packaged, like max-size = "5MB"."""
 
-    baseline: Annotated[str, _inside_unless(FLOAT)] | None = None
-    """What max-regression and max-top1-drop compare with: a file, a folder with files of the same names, or
-    "float": the model's own float file."""
+    baseline: Annotated[str, AfterValidator(_baseline)] | None = None
+    """What max-regression and max-top1-drop compare with: a file, a folder with files of the same names,
+    "float": the model's own float file, or history:ID: a stored run of one format on one device."""
     time_limit: str = "120s"
     """Device time of one gate."""
     reports: Annotated[tuple[str, ...], AfterValidator(_reports), AfterValidator(_distinct)] = ()

@@ -74,8 +74,12 @@ output = "build"
 # exempt = ["classifier"]
 
 [measure]
-# local, adb:SERIAL, ssh:[USER@]HOST[:PORT], names of devices.toml
+# local, adb:SERIAL, ssh:[USER@]HOST[:PORT], names of devices.toml, kind:KIND of a lab
 devices = {_text(known.devices)}
+# Devices that accuracy is measured on, too, beside this host.
+# evaluate-on = ["pixel"]
+# The lab that has the devices.
+# scheduler = "tcp://10.0.0.5:8786"
 # threads = 1
 # launches = 4
 
@@ -85,7 +89,7 @@ max-size = "50MB"
 # What the others compare with: "float" (the model's own float file), or a file or folder of a release.
 # baseline = "float"
 # max-top1-drop = 2
-# max-regression = "3%"
+# max-regression = "3%"  # or "calibrated"
 # max-median = "15ms"
 # full-integer = true
 # reports = ["junit", "markdown"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mobiledeploy.device_tests.errors import DeviceError
 from mobiledeploy.device_tests.gate.decision import FIRST, LOOKS
 from mobiledeploy.device_tests.gate.intervals import symmetric_interval
+from mobiledeploy.device_tests.gate.limits import REGRESSION, Gate
 from mobiledeploy.device_tests.gate.measuring import Announce, Setting, measure
 from mobiledeploy.device_tests.gate.order import candidate_first
 from mobiledeploy.device_tests.gate.series import Series, log_ratios
@@ -70,6 +71,16 @@ class Calibration:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return asdict(self)
+
+
+def calibrated_gate(tolerance: float, run: str) -> Gate:
+    """``max-regression`` with the tolerance that a stored calibration gave.
+
+    Args:
+        tolerance: a share.
+        run: id of its samples.
+    """
+    return Gate(REGRESSION, tolerance, f"calibration {run[:8]}")
 
 
 def measure_itself(

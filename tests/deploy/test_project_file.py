@@ -26,7 +26,7 @@ WRONG = [
     ('[model]\nname = "x"\nwieghts = "a"\n', "line 3: unknown key 'wieghts'. Did you mean weights?"),
     ('targets = ["onnx"]\n', "line 1: unknown key 'targets'. Did you mean convert.targets?"),
     ("[convert]\nmax_drop = 3\n", "line 2: unknown key 'max_drop'. Did you mean max-drop?"),
-    ("[measure]\nzzz = 3\n", "line 2: unknown key 'zzz'. Known: devices, threads"),
+    ("[measure]\nzzz = 3\n", "line 2: unknown key 'zzz'. Known: devices, evaluate-on"),
     ('[gates]\nmax-sise = "1MB"\n', "line 2: unknown key 'max-sise'. Did you mean max-size?"),
     ('[packages.andriod]\nname = "X"\n', "line 1: unknown key 'andriod'. Did you mean android?"),
     ('[recipe]\nbias_correction = "none"\n', "line 2: unknown key 'bias_correction'. Did you mean bias-cor"),

@@ -84,9 +84,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_the_plan_is_data(tiny_project: Path) -> None:
     steps = plan(TINY + '[measure]\ndevices = ["local"]\n')
+    files = ("build.tflite", "build.onnx"), ("build_int8.tflite", "build_int8.onnx")
     assert list(steps) == [
-        "convert:fp32",
+        "export:fp32",
+        *(f"{kind}:{file}" for file in files[0] for kind in ("convert", "verify")),
         "quantize:int8",
+        *(f"{kind}:{file}" for file in files[1] for kind in ("convert", "verify")),
         "evaluate:build.tflite",
         "evaluate:build_int8.tflite",
         "evaluate:build.onnx",
@@ -96,29 +99,67 @@ def test_the_plan_is_data(tiny_project: Path) -> None:
         "gate:build_int8.onnx",
         "package:linux",
     ]
+    assert steps["convert:build_int8.onnx"].needs == ("quantize:int8",)
+    assert steps["verify:build_int8.onnx"].needs == ("convert:build_int8.onnx", "quantize:int8")
     assert steps["package:linux"].needs == (
-        "quantize:int8",
+        "verify:build_int8.tflite",
         "evaluate:build_int8.tflite",
         "benchmark:local",
         "gate:build_int8.tflite",
     )
     assert set(steps["quantize:int8"].sources) == {"class names", "code of the project", "calibration"}
-    assert "calibration" not in steps["convert:fp32"].sources
+    assert "calibration" not in steps["export:fp32"].sources
     assert steps["benchmark:local"].device == "local"
     assert steps["gate:build_int8.tflite"].device == ""
-    timed = plan(TINY.replace('"1MB"', '"1MB"\nmax-median = "1s"') + '[measure]\ndevices = ["local"]\n')
-    assert timed["gate:build_int8.onnx@local"].device == "local"
     floats = plan("[convert]\nprecision = 'fp16'\n[data]\nimages = 'x'\n")
     assert list(floats) == [
-        "convert:fp32",
-        "convert:fp16",
+        "export:fp32",
+        "convert:mobilenet_v2.tflite",
+        "verify:mobilenet_v2.tflite",
+        "export:fp16",
+        "convert:mobilenet_v2_fp16.tflite",
+        "verify:mobilenet_v2_fp16.tflite",
         "evaluate:mobilenet_v2.tflite",
         "evaluate:mobilenet_v2_fp16.tflite",
     ]
-    assert list(plan("")) == ["convert:fp32"]
+    assert list(plan("")) == ["export:fp32", "convert:mobilenet_v2.tflite", "verify:mobilenet_v2.tflite"]
     # One device by two names, and what this machine is, are part of what was measured.
     assert steps["benchmark:local"].settings["address"]["kind"] == "local"
     assert steps["benchmark:local"].settings["address"]["host"]
+
+
+def test_a_new_target_quantizes_nothing_anew(tiny_project: Path) -> None:
+    one = plan(TINY.replace('["tflite", "onnx"]', '["tflite"]'))
+    three = plan(TINY.replace('["tflite", "onnx"]', '["tflite", "onnx", "coreml"]'))
+    assert {name: three[name] for name in one} == one
+    assert set(three) - set(one) == {
+        f"{kind}:build{suffix}"
+        for kind in ("convert", "verify", "evaluate", "gate")
+        for suffix in (".onnx", ".mlpackage", "_int8.onnx", "_int8.mlpackage")
+        if not (kind == "gate" and "int8" not in suffix)
+    }
+    # Layers are kept in float by what the first format's files show.
+    drop = plan(TINY.replace('"int8"', '"int8"\nmax-drop = 1'))["quantize:int8"]
+    assert drop.settings["drop"] == {
+        "points": 1.0,
+        "target": "tflite",
+        "images": "photos",
+        "labels": "photos.csv",
+    }
+
+
+def test_limits_of_files_and_of_time_are_steps_of_their_own(tiny_project: Path) -> None:
+    text = TINY.replace('"1MB"', '"1MB"\nmax-median = "1s"') + '[measure]\ndevices = ["local"]\n'
+    steps = plan(text)
+    still, timed = steps["gate:build_int8.onnx"], steps["gate:build_int8.onnx@local"]
+    assert (still.device, list(still.settings["limits"])) == ("", ["max-size"])
+    assert (timed.device, list(timed.settings["limits"])) == ("local", ["max-median"])
+    assert set(plan(text)["package:linux"].after) == {
+        "gate:build_int8.tflite",
+        "gate:build_int8.tflite@local",
+    }
+    # Another limit of size measures nothing anew.
+    assert plan(text.replace("1MB", "2MB"))["gate:build_int8.onnx@local"] == timed
 
 
 @pytest.mark.parametrize(
@@ -173,7 +214,7 @@ def test_from_a_model_to_a_gated_package(tiny_project: Path, capsys: pytest.Capt
     assert code == data["exit_code"] == 0, data
     steps = {step["step"]: step for step in data["steps"]}
     assert {step["state"] for step in steps.values()} == {"done"}
-    assert all(item["verified"] for item in steps["quantize:int8"]["data"]["files"])
+    assert steps["verify:build_int8.tflite"]["data"]["verification"]["passed"]
     assert steps["evaluate:build_int8.tflite"]["data"]["against_float"]["agreement"] > 0.5
     assert steps["gate:build_int8.tflite"]["data"]["outcome"] == "pass"
     assert "<testsuite" in Path("build/gates/build_int8.tflite.xml").read_text()
@@ -188,8 +229,14 @@ def test_from_a_model_to_a_gated_package(tiny_project: Path, capsys: pytest.Capt
     Path("net.py").write_text(NET.replace("ReLU6", "ReLU"))
     Path("notes.txt").write_text("x")
     code, data = ask(capsys, "run", "--dry-run")
-    assert [step["reason"] for step in data["steps"][:2]] == ["changed: code of the project"] * 2
+    changed = {step["step"]: step["reason"] for step in data["steps"] if step["state"] == "to do"}
+    assert changed == dict.fromkeys(("export:fp32", "quantize:int8"), "changed: code of the project")
     Path("net.py").write_text(NET)
+    # A new format takes the program that is there.
+    Path("deploy.toml").write_text(TINY.replace('"onnx"]', '"onnx", "coreml"]'))
+    done = {step["step"]: step["state"] for step in ask(capsys, "run")[1]["steps"]}
+    assert {name.partition(".")[2] for name, state in done.items() if state == "done"} == {"mlpackage"}
+    Path("deploy.toml").write_text(TINY)
     # A gate that fails keeps the package back, and what was there before is taken away.
     Path("deploy.toml").write_text(TINY.replace("1MB", "1kB"))
     code, data = ask(capsys, "run")
@@ -197,6 +244,9 @@ def test_from_a_model_to_a_gated_package(tiny_project: Path, capsys: pytest.Capt
     assert not Path("build/packages/linux").exists()
     Path("deploy.toml").write_text(TINY)
     assert ask(capsys, "run")[0] == 0
+    for package in Path("build").glob("*.mlpackage"):
+        shutil.rmtree(package)
+    next(Path("build/gates").glob("*mlpackage*")).unlink()
     assert contents(Path("build")) == first
 
 
@@ -255,7 +305,7 @@ def test_an_interrupted_run_keeps_what_was_done(tiny_project: Path) -> None:
         RUN, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
     )
     assert process.stderr is not None
-    while "convert:fp32: done" not in process.stderr.readline():
+    while "export:fp32: done" not in process.stderr.readline():
         pass
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
@@ -307,9 +357,14 @@ def test_v1_with_published_weights(
     assert ended.children_user + ended.children_system - begun.children_user - begun.children_system < 3
     Path("calibration/0.png").write_bytes(next(Path("calibration").iterdir()).read_bytes())
     states = {step["step"]: step["state"] for step in ask(capsys, "run", "--dry-run")[1]["steps"]}
+    exact = name.replace("_int8", "")
     assert states == {
-        "convert:fp32": "fresh",
+        "export:fp32": "fresh",
+        f"convert:{exact}": "fresh",
+        f"verify:{exact}": "fresh",
         "quantize:int8": "to do",
+        f"convert:{name}": "after",
+        f"verify:{name}": "after",
         "evaluate:mobilenet_v1_0.25.tflite": "fresh",
         f"evaluate:{name}": "after",
         f"gate:{name}": "after",

@@ -12,8 +12,10 @@ from mobiledeploy.deploy.stages import silent
 
 # Kind -> module of this package, loaded in the process that does the step.
 KINDS: Mapping[str, str] = {
+    "export": "preparing",
+    "quantize": "preparing",
     "convert": "converting",
-    "quantize": "converting",
+    "verify": "verifying",
     "evaluate": "evaluating",
     "benchmark": "benchmarking",
     "gate": "gating",
@@ -34,6 +36,8 @@ class Task:
         store: whether what it measures on devices goes into a history.
         history: which one; None: the usual one.
         label: of what is stored.
+        scheduler: of the lab that has the devices; None: this host has them, or a lab of it alone.
+        wait: seconds to wait for a device of a lab that is free.
         announce: told what is done now.
     """
 
@@ -45,6 +49,8 @@ class Task:
     store: bool = False
     history: str | None = None
     label: str | None = None
+    scheduler: str | None = None
+    wait: float = 0.0
     announce: Callable[[str], None] = silent
 
 

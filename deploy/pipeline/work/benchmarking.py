@@ -8,8 +8,8 @@ from mobiledeploy.deploy.commands.storing import store
 from mobiledeploy.deploy.pipeline.work import Done, Task
 from mobiledeploy.deploy.pipeline.work.records import write_run
 from mobiledeploy.device_tests.affinity import check_affinity
-from mobiledeploy.device_tests.benchmark import benchmark
 from mobiledeploy.device_tests.cooling import Coolness
+from mobiledeploy.device_tests.lab.runs import measure
 from mobiledeploy.device_tests.latency_run import LatencyRun
 from mobiledeploy.device_tests.plan import Plan
 from mobiledeploy.device_tests.record import findings
@@ -30,13 +30,22 @@ def run(task: Task) -> Done:
         coolness=Coolness(given["max_temperature"]),
         runner=given["runner"],
     )
-    (measured,) = benchmark([given["device"]], plan, announce=task.announce)
+    (measured,) = measure(
+        [given["device"]],
+        plan,
+        scheduler=task.scheduler,
+        wait=task.wait,
+        label=task.label,
+        announce=task.announce,
+    )
     ids, problem = store(measured.runs, task.history, task.label) if task.store else ([], "")
     if measured.error is not None:
         raise measured.error
-    for found in measured.runs:
+    # Attempts of a lab that were cut come first.
+    whole = measured.runs[-len(plan.artifacts) :]
+    for found in whole:
         write_run(found, task.folder / f"{found.model.name}.json")
-    return Done({"runs": list(map(_describe, measured.runs)), "history": {"ids": ids, "problem": problem}})
+    return Done({"runs": list(map(_describe, whole)), "history": {"ids": ids, "problem": problem}})
 
 
 def _describe(found: LatencyRun) -> dict[str, Any]:

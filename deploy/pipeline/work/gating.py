@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mobiledeploy.deploy.commands.gate import CODES
 from mobiledeploy.deploy.commands.storing import store
 from mobiledeploy.deploy.evaluation import evaluate
+from mobiledeploy.deploy.gate_baselines import STORED, stored_baseline
 from mobiledeploy.deploy.pipeline.work import Done, Task
 from mobiledeploy.deploy.pipeline.work.records import read_run
 from mobiledeploy.deploy.project import FILE
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
 from mobiledeploy.device_tests.affinity import check_affinity
 from mobiledeploy.device_tests.cooling import Coolness
-from mobiledeploy.device_tests.gate import Setting, gate, gates_from_table, parse_seconds
+from mobiledeploy.device_tests.gate import Setting, Stored, gate, gates_from_table, parse_seconds
+from mobiledeploy.device_tests.gate.calibrate import calibrated_gate
 from mobiledeploy.device_tests.gate.formats import FORMATS
 from mobiledeploy.device_tests.gate.formats.words import found, interval, limit
 from mobiledeploy.device_tests.gate.report import GateReport
+from mobiledeploy.device_tests.history import open_history
+from mobiledeploy.device_tests.lab.runs import gate_in_lab, is_for_lab
 from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.formats import read_artifact
 
@@ -28,17 +34,7 @@ _FINAL = ("pass", "fail")
 def run(task: Task) -> Done:
     """Decide; a fail is kept as a pass is, so that nobody tries again until it is green."""
     given = task.settings
-    baseline = task.inputs.get("baseline") or given.get("baseline")
-    report = gate(
-        # Limits of files alone are read on no device.
-        given["device"] or "local",
-        read_artifact(task.inputs["file"]),
-        gates_from_table(given["limits"], FILE),
-        baseline=None if baseline is None else read_artifact(Path(baseline)),
-        setting=_setting(given),
-        evaluate=_Evaluations(task),
-        announce=task.announce,
-    )
+    report = _decide(task)
     ids, problem = store(report.runs, task.history, task.label) if task.store else ([], "")
     for kind in given["reports"]:
         (task.folder / kind).write_text(FORMATS[kind](report), encoding="utf-8", newline="\n")
@@ -46,7 +42,50 @@ def run(task: Task) -> Done:
     return Done(data, CODES[report.outcome], report.outcome in _FINAL)
 
 
-def _setting(given: Any) -> Setting:
+def _decide(task: Task) -> GateReport:
+    given, setting = task.settings, setting_of(task.settings)
+    gates = gates_from_table(given["limits"], FILE)
+    if found := given.get("calibrated"):
+        gates = (*gates, calibrated_gate(found["tolerance"], found["run"]))
+    baseline = _baseline(task)
+    if isinstance(baseline, Stored):
+        # As the stored sessions were measured.
+        setting = replace(setting, timing=baseline.run.timing)
+    candidate = read_artifact(task.inputs["file"])
+    if given["device"] and is_for_lab([given["device"]], task.scheduler):
+        return gate_in_lab(
+            given["device"],
+            candidate,
+            gates,
+            baseline=baseline,
+            setting=setting,
+            scheduler=task.scheduler,
+            wait=task.wait,
+            label=task.label,
+            announce=task.announce,
+        )
+    return gate(
+        # Limits of files alone are read on no device.
+        given["device"] or "local",
+        candidate,
+        gates,
+        baseline=baseline,
+        setting=setting,
+        evaluate=_Evaluations(task),
+        announce=task.announce,
+    )
+
+
+def _baseline(task: Task) -> Artifact | Stored | None:
+    if stored := task.settings.get("stored"):
+        with open_history(task.history) as history:
+            return stored_baseline(history, f"{STORED}{stored}")
+    path = task.inputs.get("baseline") or task.settings.get("baseline")
+    return None if path is None else read_artifact(Path(path))
+
+
+def setting_of(given: Mapping[str, Any]) -> Setting:
+    """How a gate measures, from the settings of its step."""
     seconds = parse_seconds(given["time_limit"], f"{FILE}: gates.time-limit")
     if not given["device"]:
         return Setting(time_limit=seconds)

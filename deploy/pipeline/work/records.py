@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from mobiledeploy import __version__
 from mobiledeploy.deploy.packages.measured import Measured, measured_of
@@ -17,9 +18,8 @@ from mobiledeploy.device_tests.history.documents import Record, Run, read
 
 def write_run(run: Run, file: Path) -> None:
     """Write a run as the history would keep it."""
-    device = None if isinstance(run, AccuracyRun) else run.device
     time = utc_now() if isinstance(run, AccuracyRun) else run.started
-    record = Record(_identity(run), time, device, None, None, __version__, run)
+    record = Record(_identity(run), time, run.device, None, None, __version__, run)
     file.write_text(json.dumps(record.to_dict(), sort_keys=True), encoding="ascii")
 
 
@@ -37,5 +37,7 @@ def measured_in(files: Iterable[Path]) -> Measured:
 
 def _identity(run: Run) -> str:
     """Of what was found, not of when: the same predictions are the same run."""
-    found = [run.sha256, run.to_dict()["predictions"]] if isinstance(run, AccuracyRun) else run.to_dict()
+    found: Any = run.to_dict()
+    if isinstance(run, AccuracyRun):
+        found = [run.sha256, run.device, found["predictions"]]
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:32]
