@@ -10,6 +10,7 @@ from mobiledeploy.contract import Preprocessing, Task
 from mobiledeploy.device_tests.accuracy import AccuracyRun, evaluate_sessions
 from mobiledeploy.device_tests.device_accuracy import DEFAULT, Options, evaluate_on_device
 from mobiledeploy.device_tests.tasks.metric import FAR, Asked
+from mobiledeploy.errors import UnsupportedError
 from mobiledeploy.images import LabelledImage
 from mobiledeploy.presets import preset
 from mobiledeploy.runtimes.census import Artifact
@@ -141,6 +142,25 @@ def task_of(artifact: Artifact) -> Task:
     """The task of a file's contract; a file that says none is taken for a classifier."""
     task = artifact.contract.task if artifact.contract else "other"
     return "image-classification" if task == "other" else task
+
+
+def need_top1(task: Task, option: str, where: str) -> None:
+    """Refuse what is measured in top-1 for a model that has none.
+
+    Args:
+        task: of the model.
+        option: that asks for it.
+        where: the model or file, for the message.
+
+    Raises:
+        UnsupportedError: it is no classifier.
+    """
+    if task not in ("image-classification", "other"):
+        raise UnsupportedError(
+            f"{option} is measured in top-1, the model is for {task}",
+            where=where,
+            hint="Leave it out, and compare files with mobiledeploy evaluate --against",
+        )
 
 
 def _names(task: Task, images: Path, labels: Path | None, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The history of latencies as a picture."""
+"""The history as a picture."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which the colour-blind tell apart; as many as a chart has series.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#222222", "#8a8a00")
+_LEGENDS = {
+    "latency": "Points: median with its 95% interval. Triangles: p90.",
+    "accuracy": "Points: the figure of the model's task.",
+}
 _WIDTH, _HEIGHT, _ROW = 9.0, 3.6, 0.17  # inches
 
 
@@ -36,7 +40,7 @@ def plot(drawn: Chart, path: Path) -> None:
             _draw(axes, series, colour)
         _frame(axes, drawn)
         figure.text(0.02, 1 - 0.22 / height, drawn.title, fontsize=11, fontweight="bold", va="center")
-        subtitle = "Points: median with its 95% interval. Triangles: p90."
+        subtitle = _LEGENDS[drawn.kind]
         if any(not point.complete for series in drawn.series for point in series.points):
             subtitle += " Hollow: incomplete."
         figure.text(0.02, 1 - 0.44 / height, subtitle, va="center")
@@ -66,16 +70,17 @@ def _draw(axes: Axes, series: Series, colour: str) -> None:
         capsize=2.5,
         label=f"{series.mark}  {series.label}",
     )
+    tails = [point.p90 for point in points if point.p90 is not None]
     axes.plot(
-        places,
-        [point.p90 for point in points],
+        places[: len(tails)],
+        tails,
         color=colour,
         linewidth=0.6,
         linestyle=":",
         alpha=0.8,
         zorder=1,
     )
-    for marker, size, figures in (("o", 14, medians), ("^", 9, [point.p90 for point in points])):
+    for marker, size, figures in (("o", 14, medians), *([("^", 9, tails)] if tails else [])):
         for complete in (True, False):
             chosen = [index for index, point in enumerate(points) if point.complete is complete]
             axes.scatter(

@@ -1,4 +1,4 @@
-"""Stored latencies as series: what a plot of the history draws."""
+"""Stored figures as series: what a plot of the history draws."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from mobiledeploy.device_tests.history.rows import Row
+from mobiledeploy.device_tests.errors import one_line
+from mobiledeploy.device_tests.history.rows import Kind, Row
 from mobiledeploy.device_tests.latency_run import EMULATED_CLOCK
 from mobiledeploy.errors import InputError
 
@@ -21,11 +22,12 @@ _DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One run; times in milliseconds.
+    """One run; times in milliseconds, accuracy in percent.
 
     Attributes:
         x: seconds since 1970, or the commit's place.
-        median, low, high, p90: low and high: 95% of the median.
+        median, low, high, p90: of latency; low and high: 95% of the median.  Of accuracy all are its
+            figure, but for p90, which it has none of.
         complete: the run came to its end.
     """
 
@@ -33,13 +35,14 @@ class Point:
     median: float
     low: float
     high: float
-    p90: float
+    p90: float | None
     complete: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Runs that may be compared: same file name, device, threads, engine, affinity, pace and clock.
+    """Runs that may be compared: same file name, device and engine; of latency also the same threads,
+    affinity, pace and clock; of accuracy the same metric.
 
     Attributes:
         mark: a letter that stands for it.
@@ -61,40 +64,45 @@ class Chart:
         series: at most ``MOST``.
         ticks: places on the axis and their words.
         left_out: runs that could not be drawn, one phrase for each reason.
+        kind: what is drawn.
     """
 
     by: By
     series: tuple[Series, ...]
     ticks: tuple[tuple[float, str], ...]
     left_out: tuple[str, ...]
+    kind: Kind = "latency"
 
     @property
     def title(self) -> str:
         """Its first line; says so if any time is an emulated one."""
+        if self.kind == "accuracy":
+            return "Accuracy, %"
         emulated = any(EMULATED_CLOCK in series.label for series in self.series)
         return f"Latency, ms ({EMULATED_CLOCK} where marked)" if emulated else "Latency, ms"
 
 
-def chart(rows: Iterable[Row], by: By) -> Chart:
-    """Series of the latencies among the rows.
+def chart(rows: Iterable[Row], by: By, kind: Kind = "latency") -> Chart:
+    """Series of the latencies, or of the accuracies, among the rows.
 
     Raises:
         InputError: there is nothing to draw, or more than ``MOST`` series.
     """
-    latencies = [row for row in rows if row.kind == "latency"]
-    timed = [row for row in latencies if row.median_ns is not None]
+    wanted = [row for row in rows if row.kind == kind]
+    timed = [row for row in wanted if row.median_ns is not None or row.value is not None]
     drawn = timed if by == "time" else [row for row in timed if row.git_commit]
     left_out = tuple(
         f"{count} {reason}"
         for count, reason in (
-            (len(latencies) - len(timed), "without samples"),
+            (len(wanted) - len(timed), "without samples"),
             (len(timed) - len(drawn), "without a commit"),
         )
         if count
     )
     if not drawn:
         hint = "Widen the filters; `mobiledeploy history list` shows what there is"
-        raise InputError(" and ".join((f"no latencies to draw by {by}", *left_out)), hint=hint)
+        what = "latencies" if kind == "latency" else "accuracies"
+        raise InputError(" and ".join((f"no {what} to draw by {by}", *left_out)), hint=hint)
     named = grouped(drawn)
     if len(named) > MOST:
         hint = "Narrow it down with --model, --device, --engine, --label or --since"
@@ -104,11 +112,11 @@ def chart(rows: Iterable[Row], by: By) -> Chart:
         Series(chr(ord("A") + index), label, tuple(map(_point(place), group)))
         for index, (label, group) in enumerate(named)
     )
-    return Chart(by, series, ticks, left_out)
+    return Chart(by, series, ticks, left_out, kind)
 
 
 def grouped(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
-    """Runs of latency that may be compared, see ``Series``: what they are in one line, and they in order.
+    """Runs that may be compared, see ``Series``: what they are in one line, and they in order.
 
     By label, so that the same runs always come in the same order.
     """
@@ -121,7 +129,16 @@ def grouped(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
 
 
 def _key(row: Row) -> tuple[object, ...]:
-    return (row.model_name, row.device, row.threads, row.engine, row.affinity, row.mode, row.clock)
+    return (
+        row.model_name,
+        row.device,
+        row.threads,
+        row.engine,
+        row.affinity,
+        row.mode,
+        row.clock,
+        row.metric,
+    )
 
 
 def _differing(keys: Sequence[tuple[object, ...]]) -> tuple[bool, bool, bool]:
@@ -134,8 +151,9 @@ def _label(row: Row, differing: tuple[bool, bool, bool]) -> str:
     engine, affinity, mode = differing
     parts = [
         row.model_name,
-        row.device or "",
-        f"{row.threads} thread{'' if row.threads == 1 else 's'}",
+        row.device or ("" if row.metric is None else "this host"),
+        "" if row.threads is None else f"{row.threads} thread{'' if row.threads == 1 else 's'}",
+        one_line(row.metric or ""),
         row.engine if engine else "",
         f"cores {row.affinity}" if affinity else "",
         (row.mode or "") if mode else "",
@@ -146,6 +164,9 @@ def _label(row: Row, differing: tuple[bool, bool, bool]) -> str:
 
 def _point(place: Callable[[Row], float]) -> Callable[[Row], Point]:
     def point(row: Row) -> Point:
+        if row.value is not None:
+            share = 100 * row.value
+            return Point(place(row), share, share, share, None, row.complete)
         median = row.median_ns or 0.0
         others = (row.low_ns, row.high_ns, row.p90_ns)
         low, high, p90 = (median if value is None else value for value in others)

@@ -146,10 +146,14 @@ def _quantize(
     stages: Stages,
 ) -> tuple[QuantizedProgram, Budget | None]:
     from mobiledeploy.deploy.calibration import calibration_for
+    from mobiledeploy.deploy.evaluation import need_top1
     from mobiledeploy.deploy.quantization import Quantizer
     from mobiledeploy.deploy.tuning import lesson_for
 
     source, program = float_one.source, float_one.program
+    if drop is not None and source.task != "geolocation":
+        # A place is a class: the cell that scores best.
+        need_top1(source.task, "--max-drop", source.provenance.model)
     shown = None if drop is None else budget_images(drop.drop, calibration, source.labels)
     with stages.stage("calibrate", source.provenance.model):
         inputs = calibration_for(

@@ -1,4 +1,4 @@
-"""The history of latencies in the terminal."""
+"""The history in the terminal."""
 
 from __future__ import annotations
 
@@ -48,14 +48,16 @@ def _draw(canvas: Any, series: Series, colour: str) -> None:
     canvas.plot(places, medians, marker="braille", color=colour)
     for point in series.points:
         canvas.plot([point.x, point.x], [point.low, point.high], marker="│", color=colour)
-    canvas.scatter(places, [point.p90 for point in series.points], marker=series.mark.lower(), color=colour)
+    tails = [(point.x, point.p90) for point in series.points if point.p90 is not None]
+    if tails:
+        canvas.scatter(*map(list, zip(*tails, strict=True)), marker=series.mark.lower(), color=colour)
     canvas.scatter(places, medians, marker=series.mark, color=colour)
 
 
 def _frame(canvas: Any, drawn: Chart) -> None:
     points = [point for series in drawn.series for point in series.points]
     lowest = min(min(point.low, point.median) for point in points)
-    highest = max(max(point.high, point.p90) for point in points)
+    highest = max(max(point.high, point.p90 or 0) for point in points)
     margin = 0.05 * (highest - lowest) or 0.05 * highest or 1.0
     canvas.ylim(lowest - margin, highest + margin)
     places = [point.x for point in points]

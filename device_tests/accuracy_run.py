@@ -167,6 +167,11 @@ class PairedDifference:
     lost: int
     agreement: float
 
+    @property
+    def metric(self) -> str:
+        """Name of the figure."""
+        return "top-1"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {"schema_version": SCHEMA_VERSION, **asdict(self)}

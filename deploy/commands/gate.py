@@ -171,9 +171,10 @@ def gate(
         setting = replace(setting, timing=other.run.timing)
 
     def evaluate(file: Artifact) -> Any:
-        from mobiledeploy.deploy.evaluation import evaluate_device
+        from mobiledeploy.deploy.evaluation import evaluate_device, need_top1, task_of
         from mobiledeploy.device_tests.device_accuracy import Options
 
+        need_top1(task_of(file), "--max-top1-drop", file.path.name)
         with announcer() as announce:
             announce(f"{device}: evaluate {file.path.name}")
             given = Options(runner=runner, library=engine_library)

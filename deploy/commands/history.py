@@ -91,6 +91,9 @@ def plot(
     by: Annotated[
         Literal["time", "commit"], typer.Option("--by", help="What the horizontal axis is.")
     ] = "time",
+    kind: Annotated[
+        Literal["latency", "accuracy"], typer.Option("--kind", help="What is drawn.")
+    ] = "latency",
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Draw an .svg or .png file instead."),
@@ -104,7 +107,7 @@ def plot(
     history: HistoryOption = None,
     as_json: JsonOption = False,
 ) -> Outcome:
-    """Plot median latency with its 95% interval, and p90: a series per file, device and threads."""
+    """Plot median latency with its 95% interval, and p90, or accuracy: a series per file and setting."""
     from dataclasses import asdict
 
     from mobiledeploy.deploy.history_series import chart
@@ -114,7 +117,7 @@ def plot(
 
         check_picture(output)
     with open_stored(history) as opened:
-        drawn = chart(opened.find(wanted_runs(device, model, engine, "latency", since, label, last)), by)
+        drawn = chart(opened.find(wanted_runs(device, model, engine, kind, since, label, last)), by, kind)
     if output is not None:
         from mobiledeploy.deploy.history_plot import plot as draw
 
@@ -248,6 +251,8 @@ def _render_plot(drawn: Chart, output: Path | None) -> RenderableType:
     picture = Text.from_ansi(terminal_plot(drawn, Console().width), no_wrap=True, overflow="ignore")
     names = [(series.mark, series.label) for series in drawn.series]
     legend = [("A, B...", "median, bar: its 95% interval"), ("a, b...", "p90")]
+    if drawn.kind == "accuracy":
+        legend = [("A, B...", "the figure of the model's task")]
     return Group(picture, pairs([*names, *legend, *left_out]))
 
 

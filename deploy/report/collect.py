@@ -106,5 +106,5 @@ def _accuracy_notes(run: AccuracyRun) -> Iterator[str]:
             f"the device computes something else than this host: {run.host.worst_db:.1f} dB "
             f"on {run.host.worst_image}"
         )
-    if run.tied:
+    if run.task == "image-classification" and run.tied:
         yield f"equal best scores on {run.tied} of {run.images} images: order decided"

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mobiledeploy.deploy.report.story import Story, Subject
-from mobiledeploy.device_tests.accuracy_run import PairedDifference, paired
+from mobiledeploy.device_tests.accuracy_run import PairedDifference
+from mobiledeploy.device_tests.metric_difference import MetricDifference, compare
 from mobiledeploy.device_tests.statistics import Interval
 from mobiledeploy.errors import InputError
 
@@ -28,14 +29,14 @@ class Pair:
         after: of integers.
         speed: median of ``after`` over that of ``before`` in the same setting; None: not both measured.
         speed_interval: from the ends of both medians' 95% intervals, wider than 95%.
-        points: of top-1, on the same images; None: not both evaluated on them.
+        points: of accuracy, on the same images; None: not both evaluated on them.
     """
 
     before: Subject
     after: Subject
     speed: float | None
     speed_interval: Interval | None
-    points: PairedDifference | None
+    points: PairedDifference | MetricDifference | None
 
 
 def find_pairs(story: Story) -> tuple[Pair, ...]:
@@ -86,8 +87,8 @@ def _pair(before: Subject, after: Subject) -> Pair:
     points = None
     if before.accuracy and after.accuracy:
         try:
-            points = paired(before.accuracy, after.accuracy)
+            points = compare(before.accuracy, after.accuracy)
         except InputError:
-            # Of other images.
+            # Of other images, or another task.
             points = None
     return Pair(before, after, speed, interval, points)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mobiledeploy.deploy.report.changes import Change, find_changes
+from mobiledeploy.deploy.report.metrics import percent
 from mobiledeploy.deploy.report.seen import Seen
 from mobiledeploy.deploy.report.story import Story
 
@@ -27,13 +28,15 @@ class Trend:
 
     Attributes:
         label: what they are, one line.
-        unit: ``ms`` of a median latency, ``%`` of top-1.
+        unit: ``ms`` of a median latency, ``%`` of accuracy.
         steps: at least one; those that did not come to their end have a place, and no say in changes.
+        metric: name of the figure.
     """
 
     label: str
     unit: str
     steps: tuple[Step, ...]
+    metric: str = "median latency"
 
     @property
     def by_commit(self) -> bool:
@@ -54,7 +57,7 @@ class Trend:
 
 
 def find_trends(story: Story) -> tuple[Trend, ...]:
-    """Latencies by series, then top-1 by file name, images, engine and device."""
+    """Latencies by series, then accuracy by file name, images, engine, device and metric."""
     return (*_latencies(story), *_accuracies(story))
 
 
@@ -74,9 +77,8 @@ def _accuracies(story: Story) -> Iterator[Trend]:
     found: dict[tuple[str, ...], list[Step]] = {}
     for run in story.collected.accuracies:
         if run.accuracy:
-            row, top1 = run.row, run.accuracy.top1
-            ends = (100 * end for end in (top1.share, top1.interval.low, top1.interval.high))
-            key = (row.model_name, row.engine, row.device or "this host", f"images {run.images}")
-            found.setdefault(key, []).append(Step(run, *ends))
-    for names in sorted(found):
-        yield Trend(", ".join(names), "%", tuple(found[names]))
+            row, figure = run.row, run.accuracy.headline
+            names = (row.model_name, row.engine, row.device or "this host", f"images {run.images}")
+            found.setdefault((*names, figure.name), []).append(Step(run, *percent(figure)))
+    for key in sorted(found):
+        yield Trend(", ".join(key[:-1]), "%", tuple(found[key]), key[-1])

@@ -77,9 +77,11 @@ def _accuracy(story: Story) -> Iterator[Verdict]:
             continue
         found = pair.points
         subject = f"{pair.after.run.row.model_name} against {pair.before.run.row.model_name}"
+        if found.interval is None or found.p_value is None:
+            continue
         text = (
-            f"{found.points:+.2f} points of top-1 ({found.interval.low:+.2f} to {found.interval.high:+.2f}, "
-            f"p = {found.p_value:.2g})"
+            f"{found.points:+.2f} points of {found.metric} "
+            f"({found.interval.low:+.2f} to {found.interval.high:+.2f}, p = {found.p_value:.2g})"
         )
         run = pair.after.evaluation.row.id if pair.after.evaluation else ""
         if found.p_value >= _ERROR:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -86,9 +86,9 @@ class BoxPrediction:
     found: tuple[FoundBox, ...]
 
     @property
-    def truth(self) -> tuple[TrueBox, ...]:
+    def truth(self) -> tuple[tuple[float, ...], ...]:
         """What it should have found."""
-        return self.objects
+        return tuple(map(astuple, self.objects))
 
 
 class Detection:

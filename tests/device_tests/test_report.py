@@ -24,7 +24,9 @@ from mobiledeploy.deploy.report.layout import Report, Table
 from mobiledeploy.deploy.report.markdown import markdown
 from mobiledeploy.deploy.report.page import page
 from mobiledeploy.deploy.report.sections import SECTIONS
+from mobiledeploy.device_tests.accuracy_run import AccuracyRun
 from mobiledeploy.device_tests.history import Filter, open_history
+from mobiledeploy.device_tests.tasks.tagging import TagPrediction
 from mobiledeploy.errors import InputError
 
 COSTS = (
@@ -259,3 +261,34 @@ def test_a_given_file_of_no_run_is_refused(history: Path) -> None:
     stranger = FileCost("other.tflite", "00" * 32, 1, "float32", 1, 1)
     with pytest.raises(InputError, match="none of the report's runs is of this file"):
         _build(history, Given((stranger,)))
+
+
+def test_models_of_several_tasks(tmp_path: Path) -> None:
+    """Each figure under its metric's name, compared with those of the same metric and images alone."""
+
+    def tagged(file: str, sha256: str, noise: float) -> AccuracyRun:
+        predictions = tuple(
+            TagPrediction(f"{index}.jpg", (index % 3 == 0,), (float(index % 3 == 0) + noise * (index % 7),))
+            for index in range(60)
+        )
+        run = accuracy_run()
+        task = "multi-label-classification"
+        return replace(run, file=file, sha256=sha256, predictions=predictions, task=task)
+
+    runs = [tagged("tags.tflite", FLOAT, 0.1), tagged("tags_int8.tflite", INT8, 0.3), accuracy_run()]
+    with open_history(tmp_path / "history.db") as history:
+        for run in runs:
+            history.add(run)
+    made = _build(tmp_path / "history.db", Given(COSTS))
+    texts = [
+        [cell.text for cell in row] for table in ("files", "precision") for row in _table(made, table).rows
+    ]
+    values = [f"mean AP {100 * run.headline.value:.2f}" for run in runs[:2]]
+    assert all(any(value in row for row in texts) for value in (*values, "top-1 60.00"))
+    difference = 100 * (runs[1].headline.value - runs[0].headline.value)
+    assert _column(made, "precision", "mean AP difference, points") == [pytest.approx(difference)]
+    titles = [plot.title for section in made.sections for plot in section.plots]
+    assert any(title.startswith("Mean AP against mult-adds, 60 images") for title in titles)
+    assert "Mean AP, integer - float, points" in titles
+    assert any("points of mean AP" in verdict.text for verdict in made.verdicts)
+    assert {"mean AP, %", "top-1, %"} <= set(_column(made, "history", "unit"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from mobiledeploy.deploy.commands.gate import CODES
 from mobiledeploy.deploy.commands.storing import store
-from mobiledeploy.deploy.evaluation import evaluate
+from mobiledeploy.deploy.evaluation import evaluate, need_top1, task_of
 from mobiledeploy.deploy.gate_baselines import STORED, stored_baseline
 from mobiledeploy.deploy.pipeline.work import Done, Task
 from mobiledeploy.deploy.pipeline.work.records import read_run
@@ -108,6 +108,7 @@ class _Evaluations:
         self._known = {item.sha256: item for item in runs if isinstance(item, AccuracyRun)}
 
     def __call__(self, artifact: Artifact) -> AccuracyRun:
+        need_top1(task_of(artifact), "max-top1-drop", artifact.path.name)
         if artifact.sha256 not in self._known:
             given = self._task.settings
             self._task.announce(f"evaluate {artifact.path.name}")

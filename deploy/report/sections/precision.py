@@ -7,6 +7,7 @@ from typing import Any
 
 from mobiledeploy.deploy.report.cells import figure, range_cell, words
 from mobiledeploy.deploy.report.layout import Cell, Column, Plot, Section, Table
+from mobiledeploy.deploy.report.metrics import common, opening, with_metric
 from mobiledeploy.deploy.report.pairs import Pair, find_pairs
 from mobiledeploy.deploy.report.story import Story
 from mobiledeploy.deploy.report.vega import (
@@ -42,7 +43,7 @@ _HEADS = (
     Column("latency ratio", number=True),
     Column("interval"),
     Column("size ratio", number=True),
-    Column("top-1 difference, points", number=True),
+    Column("{metric} difference, points", number=True),
     Column("95% interval, points"),
     Column("same answer, %", number=True),
     Column("p-value", number=True),
@@ -57,7 +58,12 @@ def tell(story: Story) -> Section:
     fast = [(pair, pair.speed, pair.speed_interval) for pair in pairs if pair.speed and pair.speed_interval]
     # One for each two files: accuracy knows no setting.
     files = {(p.before.run.row.model_sha256, p.after.run.row.model_sha256): p for p in reversed(pairs)}
-    exact = [(pair, pair.points.points, pair.points.interval) for pair in files.values() if pair.points]
+    exact = [
+        (pair, pair.points.points, pair.points.interval)
+        for pair in files.values()
+        if pair.points and pair.points.interval
+    ]
+    metric = common(pair.points.metric for pair in pairs if pair.points)
     plots = []
     if fast:
         values = [_value(p, p.after.label, s, i.low, i.high) for p, s, i in fast]
@@ -73,10 +79,13 @@ def tell(story: Story) -> Section:
         values = [_value(p, p.after.run.row.model_name, s, i.low, i.high) for p, s, i in reversed(exact)]
         plots.append(
             Plot(
-                "precision-accuracy", "Top-1, integer - float, points", _POINTS, _draw(values, 0.0, "points")
+                "precision-accuracy",
+                f"{opening(metric)}, integer - float, points",
+                _POINTS,
+                _draw(values, 0.0, "points"),
             )
         )
-    table = Table("precision", "Pairs", _HEADS, tuple(map(_row, pairs)), brief=True)
+    table = Table("precision", "Pairs", with_metric(_HEADS, metric), tuple(map(_row, pairs)), brief=True)
     notes = left_out(len(fast), "Latency")
     return Section("precision", "Float against int8", _LEAD, tuple(plots), (table,), tuple(notes))
 

@@ -68,7 +68,7 @@ def tell(story: Story) -> Section:
 
 
 def _what(trend: Trend) -> str:
-    return "median latency, ms" if trend.unit == "ms" else "top-1, %"
+    return f"{trend.metric}, {trend.unit}"
 
 
 def _draw(trend: Trend) -> Spec:
@@ -184,7 +184,7 @@ def _row(trend: Trend, step: Step) -> tuple[Cell, ...]:
         words(trend.label, row.id),
         Cell(f"{row.time:%Y-%m-%d %H:%M}", row.time.isoformat()),
         words((row.git_commit or "")[:_COMMIT]),
-        words("top-1, %" if trend.unit == "%" else "ms"),
+        words(_what(trend) if trend.unit == "%" else "ms"),
         figure(step.value),
         range_cell(step.low, step.high, "{:.4g}".format),
         figure(step.p90),

@@ -79,8 +79,10 @@ MODELS: dict[Task, Callable[[], SourceModel]] = {
 }
 
 
-def task_file(folder: Path, task: Task, target: Target, **options: object) -> Path:
-    """The small model of a task as a file."""
+def task_file(
+    folder: Path, task: Task, target: Target, *, model: SourceModel | None = None, **options: object
+) -> Path:
+    """The small model of a task, or another one, as a file."""
     path = folder / f"{task}{FORMATS[target].suffix}"
-    convert(MODELS[task](), target=target, output=path, verify=False, **options)  # type: ignore[arg-type]
+    convert(model or MODELS[task](), target=target, output=path, verify=False, **options)  # type: ignore[arg-type]
     return path
