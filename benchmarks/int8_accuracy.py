@@ -1,9 +1,9 @@
 """Int8 files against the float TFLite file on the 1000 labelled images, with floors.
 
-``python benchmarks/int8_accuracy.py [MODEL ...] [--json] [--data-free] [--per-tensor]``; calibrated on
-100 images.  Ends with code 1 where a floor is missed.  Core ML files are evaluated by the reference, from
+``python benchmarks/int8_accuracy.py [MODEL ...] [--json] [--data-free] [--per-tensor] [--fine-tuned]``;
+calibrated on 100 images.  Ends with code 1 where a floor is missed.  Core ML files are evaluated by the reference, from
 their own bytes, except on macOS.  ``--data-free`` adds the files made without images; ``--per-tensor``
-makes all with one scale per weight.
+makes all with one scale per weight; ``--fine-tuned`` adds files that were fine-tuned on 300 images.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ FLOORS = {
 PER_TENSOR = {"v1": Floor(3.0), "v2": Floor(2.0)}
 # Without data the drop may be larger by this many points.
 DATA_FREE = 0.7
+# Epochs of fine-tuning.
+EPOCHS = 5
 # Codes go in and out of TFLite files only; the ONNX file takes float32 and gives what the codes stand for.
 KINDS = {FLOAT_LOGITS: TARGETS, FULL_INTEGER: ("tflite", "onnx")}
 
@@ -81,10 +83,11 @@ class Variant:
     name: str = "calibrated"
     calibration: str | Path = CALIBRATION
     per_tensor: bool = False
+    epochs: int = 0
 
     def label(self, file: str) -> str:
         """A row's name; the usual way is not said."""
-        return file if self.calibration == CALIBRATION else f"{file}, {self.name}"
+        return file if self == Variant(per_tensor=self.per_tensor) else f"{file}, {self.name}"
 
     def files(self, model: str, source: Any, kind: str) -> dict[str, Path | Failed]:
         """The files of a kind by target, or why there is none."""
@@ -104,7 +107,10 @@ class Variant:
         """None: the default."""
         from mobiledeploy.quantize import Recipe
 
-        return Recipe(weights="per-tensor", float_output=kind == FLOAT_LOGITS) if self.per_tensor else None
+        if not self.per_tensor and not self.epochs:
+            return None
+        weights = "per-tensor" if self.per_tensor else "per-channel"
+        return Recipe(weights=weights, fine_tuning=self.epochs, float_output=kind == FLOAT_LOGITS)
 
 
 def measure(
@@ -140,7 +146,7 @@ def kind_of(row: Comparison | Failed) -> str:
 
 
 def rows(
-    model: str, *, data_free: bool, per_tensor: bool
+    model: str, *, data_free: bool, per_tensor: bool, fine_tuned: bool
 ) -> Iterator[tuple[Comparison | Failed, list[str] | None]]:
     """Each file's row with what it is short of."""
     source = load(model)
@@ -156,15 +162,22 @@ def rows(
         variant = Variant("data-free", "none", per_tensor)
         for row in measure(model, source, variant, images, exact):
             yield row, judge(row, without.get(row.file.partition(",")[0]))
+    if fine_tuned:
+        for row in measure(
+            model, source, Variant("fine-tuned", CALIBRATION, per_tensor, EPOCHS), images, exact
+        ):
+            yield row, judge(row, wanted[kind_of(row)])
 
 
 def main() -> int:
-    given = arguments(__doc__, "--data-free", "--per-tensor")
+    given = arguments(__doc__, "--data-free", "--per-tensor", "--fine-tuned")
     if not given.json:
         print(f"{HEAD}  floors")
     good = True
     for name in given.models:
-        for row, missed in rows(name, data_free=given.data_free, per_tensor=given.per_tensor):
+        for row, missed in rows(
+            name, data_free=given.data_free, per_tensor=given.per_tensor, fine_tuned=given.fine_tuned
+        ):
             good = good and not missed
             print(
                 json.dumps({**asdict(row), "missed": missed}) if given.json else f"{row}  {said(missed)}",

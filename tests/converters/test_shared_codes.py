@@ -23,6 +23,11 @@ from mobiledeploy.runtimes.quantization import Quantization, QuantizedOp, read_q
 from mobiledeploy.source import SourceModel
 
 QUICK = Recipe(equalisation="off", bias_correction="none", rounding="nearest")
+RECIPES = {
+    "int8 output": QUICK,
+    "float output": replace(QUICK, float_output=True),
+    "fine-tuned": replace(QUICK, fine_tuning=2, learning_rate=0.1, batch=1),
+}
 KINDS = [
     *("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D"),
     *("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D", "ADD"),
@@ -57,7 +62,10 @@ class Net(nn.Module):
 def written(
     source: SourceModel, recipe: Recipe, images: list[torch.Tensor], folder: Path
 ) -> dict[Target, Path]:
-    program = quantize(export(source), [(image,) for image in images], recipe).program
+    quantized = quantize(export(source), [(image,) for image in images], recipe)
+    learnt = quantized.report.fine_tuning
+    assert learnt.taken if learnt else not recipe.fine_tuning
+    program = quantized.program
     paths = {target: folder / f"net{FORMATS[target].suffix}" for target in TARGETS}
     for target, path in paths.items():
         write(target, program, describe(source, program, target), "fp32", path)
@@ -97,12 +105,12 @@ def tensors(op: QuantizedOp) -> tuple[tuple[Quantization, ...], tuple[Quantizati
     return tuple(map(canonical, op.inputs)), tuple(map(canonical, op.outputs))
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["int8 output", "float output"])
+@pytest.fixture(scope="module", params=RECIPES)
 def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[Target, Path]:
     torch.manual_seed(0)
     images = [torch.randn(1, 3, 16, 16) for _ in range(16)]
-    recipe = replace(QUICK, float_output=request.param)
-    return written(SourceModel(Net().eval(), (images[0],)), recipe, images, tmp_path_factory.mktemp("small"))
+    source = SourceModel(Net().eval(), (images[0],))
+    return written(source, RECIPES[request.param], images, tmp_path_factory.mktemp("small"))
 
 
 def test_small_network(small: dict[Target, Path], request: pytest.FixtureRequest) -> None:

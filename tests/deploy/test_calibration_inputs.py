@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from PIL import Image
 
 from mobiledeploy.contract import TARGETS, Precision, Preprocessing, Provenance
 from mobiledeploy.converters.export import export
-from mobiledeploy.deploy.calibration import calibration_for, choose_images
+from mobiledeploy.deploy.calibration import ImageInputs, calibration_for, choose_images
 from mobiledeploy.deploy.cli import main
 from mobiledeploy.deploy.conversion import Conversion, convert_all
 from mobiledeploy.errors import InputError
@@ -43,6 +45,7 @@ def net():
 def build():
     return net(), torch.zeros(1, 3, 16, 16)
 """
+LEARN = ("--precision", "int8", "--preprocessing", "inception", "--recipe", "recipe.json")
 Ask = Callable[..., tuple[int, dict[str, Any]]]
 
 
@@ -145,6 +148,31 @@ def test_the_recipe_of_a_file_is_in_the_file(source: SourceModel, photos: Path) 
         assert contract.provenance.choices.startswith(f"equalisation {written.equalisation}: ")
 
 
+def test_a_recipe_with_fine_tuning(source: SourceModel, ask: Ask, photos: Path) -> None:
+    """From the command line to the file, which says what it did; again, the same bytes."""
+    Path("recipe.json").write_text(
+        '{"equalisation": "off", "fine_tuning": 2, "learning_rate": 0.1, "batch": 2}'
+    )
+    arguments = (*LEARN, "--calibration", photos)
+    (code, data), (_, again) = ask(*arguments), ask(*arguments)
+    assert code == 0
+    assert data["files"][0]["sha256"] == again["files"][0]["sha256"]
+    made = data["files"][0]["contract"]["provenance"]
+    assert json.loads(made["recipe"])["fine_tuning"] == 2
+    assert re.search(r"fine-tuning\b.* of \d+.* inputs kept back$", made["choices"])
+
+
+def test_fine_tuning_that_diverges_writes_nothing(
+    source: SourceModel, ask: Ask, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mobiledeploy.quantize.fine_tuning.outputs_of", lambda *_: [torch.tensor([math.nan])])
+    Path("recipe.json").write_text('{"fine_tuning": 1, "equalisation": "off"}')
+    code, data = ask(*LEARN, "--calibration", photos)
+    assert (code, data["error"]["exit_code"]) == (3, 3)
+    assert "diverged: the loss is nan at step 0" in data["error"]["message"]
+    assert not list(Path("out").glob("*"))
+
+
 def test_a_float_output_and_an_output_of_codes_do_not_go_together(source: SourceModel, photos: Path) -> None:
     recipe = Recipe(float_output=True, rounding="nearest")
     with pytest.raises(InputError, match="output"):
@@ -217,6 +245,26 @@ def test_images_are_spread_over_the_folder(tmp_path: Path) -> None:
     chosen = choose_images(tmp_path)
     assert len(chosen) == 100
     assert (chosen[0].name, chosen[1].name, chosen[-1].name) == ("000.png", "002.png", "198.png")
+
+
+def test_fine_tuning_takes_more_images_and_calibration_its_own_first(
+    source: SourceModel, photos: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for index in range(250):
+        (folder / f"{index:03}.png").symlink_to(sorted(photos.iterdir())[index % 10])
+    program = export(source)
+    few = calibration_for(source, program, folder)
+    many = calibration_for(source, program, folder, learnt=True)
+    assert (len(few.inputs), len(many.inputs)) == (100, 250)
+    assert isinstance(many.inputs, ImageInputs)
+    assert isinstance(few.inputs, ImageInputs)
+    assert many.inputs.images[:100] == few.inputs.images
+    assert len(set(many.inputs.images)) == 250
+    assert many.said.startswith("250 images")
+    assert [len(part) for part in (many.inputs[100:], many.inputs[:2])] == [150, 2]
+    assert torch.equal(many.inputs[1][0], list(few.inputs)[1][0])
 
 
 def test_images_that_cannot_be_read_or_are_all_alike(source: SourceModel, photos: Path) -> None:
