@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mobiledeploy.contract import TARGETS, Contract, InputDtype, Precision, Preprocessing, Target, Task
+from mobiledeploy.contract import (
+    TARGETS,
+    Contract,
+    InputDtype,
+    Precision,
+    Preprocessing,
+    Suppression,
+    Target,
+    Task,
+)
 from mobiledeploy.deploy.budget import Budget, Drop, budget_images, keep_within
 from mobiledeploy.deploy.comparison import VerificationReport
+from mobiledeploy.deploy.decoded import compare_decoded
 from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
 from mobiledeploy.deploy.samples import Reference, take_reference
 from mobiledeploy.deploy.sources import as_source
@@ -70,6 +81,7 @@ def convert(
     output: str | Path | None = None,
     images: Sequence[str | Path] = (),
     verify: bool = True,
+    suppression: Suppression | None = None,
 ) -> Artifact:
     """Convert a model to one file that is read back and compared with PyTorch before it gets its name.
 
@@ -100,6 +112,7 @@ def convert(
         output: file or folder; the current folder by default, under the model's name.
         images: real images to compare on, beside the seeded inputs.
         verify: compare with PyTorch.
+        suppression: of a detector: the file decodes its boxes itself and returns ``largest`` of them.
 
     Returns:
         The file as it was read back.
@@ -135,6 +148,7 @@ def convert(
         output=output,
         images=images,
         verify=verify,
+        suppression=suppression,
     )
     return conversions[0].artifact
 
@@ -154,6 +168,7 @@ def convert_all(
     images: Sequence[str | Path] = (),
     verify: bool = True,
     golden: bool = False,
+    suppression: Suppression | None = None,
     stages: Stages | None = None,
 ) -> tuple[Conversion, ...]:
     """Export once, then write, read back and compare one file per target.
@@ -162,7 +177,8 @@ def convert_all(
         source: what to convert.
         targets: one file each.
         name: stem of the files where ``output`` is a folder.
-        precision, input_dtype, output_dtype, calibration, recipe, output, images, verify: as for ``convert``.
+        precision, input_dtype, output_dtype, calibration, recipe, output, images, verify, suppression: as for
+            ``convert``.
         drop: largest loss of top-1, measured on the first target's file.
         golden: write golden inputs and outputs beside each file.
         stages: stages to time and announce.
@@ -180,11 +196,16 @@ def convert_all(
     wanted.check(targets, calibration is not None, recipe is not None)
     if drop is not None:
         wanted.check_drop(drop, source)
+    if suppression is not None and output_dtype not in (None, "float32"):
+        raise InputError("decoded boxes are reals", hint="Leave --output-dtype out")
     finals = plan_outputs(tuple(dict.fromkeys(targets)), name + wanted.suffix, output)
     with needs("torch"):
+        from mobiledeploy.converters.appended import append
         from mobiledeploy.converters.export import export
         from mobiledeploy.converters.half_weights import round_to_half
         from mobiledeploy.converters.raw_pixels import raw_pixels
+        from mobiledeploy.models.suppression import objects_of
+    step = None if suppression is None else objects_of(source, suppression)
     if wanted.pixels_inside:
         source = raw_pixels(source)
     with stages.stage("export", source.provenance.model):
@@ -205,14 +226,18 @@ def convert_all(
     elif verify:
         with stages.stage("reference", source.provenance.model):
             reference = take_reference(source, [Path(image) for image in images])
+    made = _Made(source, program)
+    raw = made if step else None
+    if step:
+        made = _Made(replace(source, anchors=None, suppression=suppression), append(program, step))
     written = (
         _convert_one(
-            source,
-            program,
+            made,
             target,
             final,
             wanted=wanted,
             reference=reference if verify else None,
+            raw=raw,
             golden=golden,
             stages=stages,
         )
@@ -244,6 +269,24 @@ def _quantize(
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A source and the program that was made from it."""
+
+    source: SourceModel
+    program: ExportedProgram
+
+    def write(self, target: Target, wanted: Wanted, path: Path) -> Contract:
+        """Write the program as it was wanted; the contract inside the file."""
+        from mobiledeploy.converters import write
+        from mobiledeploy.converters.describe import describe
+
+        contract = wanted.promise(describe(self.source, self.program, target))
+        with needs(target):
+            write(target, self.program, contract, wanted.precision, path)
+        return contract
+
+
 @dataclass(frozen=True)
 class _ScratchWriter:
     """Writes files that are measured and thrown away."""
@@ -258,46 +301,47 @@ class _ScratchWriter:
         path = folder / f"model{FORMATS[self.target].suffix}"
         with writing(path):
             if quantized:
-                _write(self.source, quantized.program, self.target, self.wanted, path)
+                _Made(self.source, quantized.program).write(self.target, self.wanted, path)
             else:
-                _write(self.source, self.program, self.target, Wanted("fp32"), path)
+                _Made(self.source, self.program).write(self.target, Wanted("fp32"), path)
         return path
 
 
-def _write(
-    source: SourceModel, program: ExportedProgram, target: Target, wanted: Wanted, path: Path
-) -> Contract:
-    """Write a program, made from a source, as it was wanted; the contract inside the file."""
-    from mobiledeploy.converters import write
-    from mobiledeploy.converters.describe import describe
-
-    contract = wanted.promise(describe(source, program, target))
-    with needs(target):
-        write(target, program, contract, wanted.precision, path)
-    return contract
-
-
 def _convert_one(
-    source: SourceModel,
-    program: ExportedProgram,
+    made: _Made,
     target: Target,
     final: Path,
     *,
     wanted: Wanted,
     reference: Reference | None,
+    raw: _Made | None,
     golden: bool,
     stages: Stages,
 ) -> Conversion:
     with temporary_beside(final) as partial:
         with stages.stage("write", final.name), writing(final):
-            contract = _write(source, program, target, wanted, partial)
+            contract = made.write(target, wanted, partial)
         with stages.stage("read back", final.name):
             artifact = read_artifact(partial)
         report, golden_path = None, final.with_name(f"{final.name}.golden.npz") if golden else None
         if reference:
             with stages.stage("verify", final.name):
                 session = open_session(partial)
-                report = compare(artifact, session, reference, expected=contract, golden=golden_path)
+                if raw:
+                    with tempfile.TemporaryDirectory() as scratch:
+                        heads = Path(scratch) / f"heads{FORMATS[target].suffix}"
+                        raw.write(target, wanted, heads)
+                        report = compare_decoded(
+                            artifact,
+                            session,
+                            read_artifact(heads),
+                            reference,
+                            expected=contract,
+                            precision=wanted.precision,
+                            golden=golden_path,
+                        )
+                else:
+                    report = compare(artifact, session, reference, expected=contract, golden=golden_path)
             del session
             if not report.passed:
                 _reject(partial, final, report)
