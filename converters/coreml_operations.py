@@ -80,6 +80,7 @@ def _rewrite(program: torch.export.ExportedProgram) -> None:
             _flatten(node)
             _alias(node)
             _scaled_operand(node)
+            _whole_quotient(node)
 
 
 def _name_in_place(node: torch.fx.Node) -> None:
@@ -123,6 +124,21 @@ def _scaled_operand(node: torch.fx.Node) -> None:
     if isinstance(y, torch.fx.Node):
         scaled.meta = dict(y.meta)
     node.args, node.kwargs = (x, scaled), {}
+
+
+def _whole_quotient(node: torch.fx.Node) -> None:
+    """Before: ``floor_divide(i, 3)`` of integers, which coremltools gives as reals.  After: cast to int32."""
+    import torch
+
+    cast = torch.ops.aten._to_copy.default
+    if node.target is not torch.ops.aten.floor_divide.default or node.meta["val"].is_floating_point():
+        return
+    if any(user.target is cast for user in node.users):
+        return
+    with node.graph.inserting_after(node):
+        whole = node.graph.call_function(cast, (node,), {"dtype": torch.int32})
+    whole.meta = dict(node.meta)
+    node.replace_all_uses_with(whole, delete_user_cb=lambda user: user is not whole)
 
 
 def _unknown(program: torch.export.ExportedProgram) -> list[torch.fx.Node]:

@@ -20,6 +20,12 @@ _MAKERS: dict[Target, tuple[str, ...]] = {
     "onnx": ("mobiledeploy", "torch", "onnx", "onnxscript"),
     "coreml": ("mobiledeploy", "torch", "coremltools"),
 }
+_DECODED: dict[str, Content] = {
+    "boxes": "boxes",
+    "scores": "scores",
+    "classes": "classes",
+    "count": "count",
+}
 
 
 def describe(source: SourceModel, program: ExportedProgram, target: Target) -> Contract:
@@ -35,7 +41,7 @@ def describe(source: SourceModel, program: ExportedProgram, target: Target) -> C
     return Contract(
         inputs=tuple(_input(source, index, node, target) for index, node in enumerate(inputs)),
         outputs=tuple(
-            _spec(name, node.meta["val"], target, _content(source, index), _result_codes(node))
+            _spec(name, node.meta["val"], target, _content(source, name, index), _result_codes(node))
             for index, (name, node) in enumerate(zip(names, outputs, strict=True))
         ),
         task=source.task,
@@ -43,6 +49,7 @@ def describe(source: SourceModel, program: ExportedProgram, target: Target) -> C
         labels=source.labels,
         provenance=replace(source.provenance, tools=_tools(target)),
         anchors=source.anchors,
+        suppression=source.suppression,
     )
 
 
@@ -98,7 +105,9 @@ def _output_names(source: SourceModel, program: ExportedProgram, count: int) -> 
     return [name] if count == 1 else [f"{name}_{index}" for index in range(count)]
 
 
-def _content(source: SourceModel, index: int) -> Content | Literal[""]:
+def _content(source: SourceModel, name: str, index: int) -> Content | Literal[""]:
+    if source.suppression is not None:
+        return _DECODED.get(name, "")
     if source.task in CLASSIFIERS:
         return "logits" if index == 0 else ""
     return "features" if source.task == "embedding" else ""

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobiledeploy.contract import METADATA_KEY, Contract, Precision, TensorSpec
+from mobiledeploy.converters import coreml_suppression
 from mobiledeploy.converters.coreml_operations import in_known_operations
 from mobiledeploy.errors import (
     EnvironmentProblem,
@@ -72,6 +73,7 @@ def write(
     try:
         with _quiet(), tempfile.TemporaryDirectory() as scratch:
             _coremltools()
+            coreml_suppression.register()
             program = in_known_operations(program, str(path))
             _pixels_to_float(program, contract)
             spec, weights = _convert(program, contract, precision, Path(scratch) / "model.mlpackage", path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Contract, Precision
 from mobiledeploy.converters import onnx_dynamic, onnx_half, onnx_metadata, onnx_refusals, onnx_tidy
+from mobiledeploy.converters.onnx_suppression import translations
 from mobiledeploy.errors import InputError, OutputError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -85,7 +86,13 @@ def _translate(program: torch.export.ExportedProgram) -> onnx.ModelProto:
         with _quiet():
             # Constant folding and common patterns only: no external files, reports or checks.
             translated = torch.onnx.export(
-                program, (), dynamo=True, opset_version=OPSET, verbose=False, external_data=False
+                program,
+                (),
+                dynamo=True,
+                opset_version=OPSET,
+                verbose=False,
+                external_data=False,
+                custom_translation_table=translations(program),
             )
     except ImportError as error:
         raise onnx_refusals.missing_package(error) from error

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from mobiledeploy.contract import TARGETS, InputDtype, Precision, Preprocessing, Target, Task
+from mobiledeploy.contract import (
+    TARGETS,
+    Contract,
+    InputDtype,
+    Precision,
+    Preprocessing,
+    Suppression,
+    Target,
+    Task,
+)
 from mobiledeploy.deploy.budget import Budget, Drop
 from mobiledeploy.deploy.comparison import VerificationReport
+from mobiledeploy.deploy.decoded import compare_decoded
 from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
 from mobiledeploy.deploy.preparation import Budgeted, Prepared, prepare, write_file
+from mobiledeploy.deploy.samples import Reference
 from mobiledeploy.deploy.sources import as_source
 from mobiledeploy.deploy.stages import Stages
 from mobiledeploy.deploy.tuning import Tuning
@@ -19,7 +31,8 @@ from mobiledeploy.deploy.verification import compare
 from mobiledeploy.deploy.wanted import Wanted, file_stem
 from mobiledeploy.errors import InputError, OutputError, VerificationError
 from mobiledeploy.runtimes.census import Artifact
-from mobiledeploy.runtimes.formats import FORMATS, open_session, read_artifact
+from mobiledeploy.runtimes.formats import FORMATS, needs, open_session, read_artifact
+from mobiledeploy.runtimes.session import Session
 from mobiledeploy.source import SourceModel
 
 if TYPE_CHECKING:
@@ -71,6 +84,7 @@ def convert(
     output: str | Path | None = None,
     images: Sequence[str | Path] = (),
     verify: bool = True,
+    suppression: Suppression | None = None,
 ) -> Artifact:
     """Convert a model to one file that is read back and compared with PyTorch before it gets its name.
 
@@ -104,6 +118,7 @@ def convert(
         output: file or folder; the current folder by default, under the model's name.
         images: real images to compare on, beside the seeded inputs.
         verify: compare with PyTorch.
+        suppression: of a detector: the file decodes its boxes itself and returns ``largest`` of them.
 
     Returns:
         The file as it was read back.
@@ -140,6 +155,7 @@ def convert(
         output=output,
         images=images,
         verify=verify,
+        suppression=suppression,
     )
     return conversions[0].artifact
 
@@ -160,6 +176,7 @@ def convert_all(
     images: Sequence[str | Path] = (),
     verify: bool = True,
     golden: bool = False,
+    suppression: Suppression | None = None,
     stages: Stages | None = None,
 ) -> tuple[Conversion, ...]:
     """Export once, then write, read back and compare one file per target.
@@ -168,7 +185,8 @@ def convert_all(
         source: what to convert.
         targets: one file each.
         name: stem of the files where ``output`` is a folder.
-        precision, input_dtype, output_dtype, calibration, recipe, output, images, verify: as for ``convert``.
+        precision, input_dtype, output_dtype, calibration, recipe, output, images, verify, suppression: as for
+            ``convert``.
         tuning: labelled images that fine-tuning learns from.
         drop: largest loss of top-1, measured on the first target's file.
         golden: write golden inputs and outputs beside each file.
@@ -187,7 +205,12 @@ def convert_all(
     wanted.check(targets, calibration is not None, recipe is not None)
     if drop is not None:
         wanted.check_drop(drop, source)
+    if suppression is not None and output_dtype not in (None, "float32"):
+        raise InputError("decoded boxes are reals", hint="Leave --output-dtype out")
     finals = plan_outputs(tuple(dict.fromkeys(targets)), name + wanted.suffix, output)
+    with needs("torch"):
+        from mobiledeploy.models.suppression import objects_of
+    step = None if suppression is None else objects_of(source, suppression)
     prepared = prepare(
         source,
         wanted,
@@ -199,6 +222,8 @@ def convert_all(
         verify=verify,
         stages=stages,
     )
+    if step and suppression:
+        prepared = prepared.with_objects(step, suppression)
     return tuple(
         _convert_one(prepared, target, final, golden=golden, stages=stages)
         for target, final in finals.items()
@@ -222,13 +247,38 @@ def _convert_one(
         if prepared.reference:
             with stages.stage("verify", final.name):
                 session = open_session(partial)
-                report = compare(artifact, session, prepared.reference, expected=contract, golden=golden_path)
+                report = _compare(prepared, prepared.reference, artifact, session, contract, golden_path)
             del session
             if not report.passed:
                 reject(partial, final, report)
             report = replace(report, path=final)
         move_into_place(partial, final)
     return Conversion(replace(artifact, path=final), report, golden_path, prepared.warnings, prepared.budget)
+
+
+def _compare(
+    prepared: Prepared,
+    reference: Reference,
+    artifact: Artifact,
+    session: Session,
+    contract: Contract,
+    golden: Path | None,
+) -> VerificationReport:
+    if prepared.heads is None:
+        return compare(artifact, session, reference, expected=contract, golden=golden)
+    heads, target, precision = prepared.heads, artifact.target, prepared.wanted.precision
+    with tempfile.TemporaryDirectory() as scratch:
+        raw = Path(scratch) / f"heads{FORMATS[target].suffix}"
+        write_file(heads.program, heads.contract(target), target, precision, raw)
+        return compare_decoded(
+            artifact,
+            session,
+            read_artifact(raw),
+            reference,
+            expected=contract,
+            precision=precision,
+            golden=golden,
+        )
 
 
 def reject(partial: Path, final: Path, report: VerificationReport) -> NoReturn:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mobiledeploy.contract import Contract, Precision, Target
+from mobiledeploy.contract import Contract, Precision, Suppression, Target
 from mobiledeploy.deploy.budget import Budget, Drop, budget_images, keep_within
 from mobiledeploy.deploy.outputs import writing
 from mobiledeploy.deploy.samples import Reference, take_reference
@@ -19,6 +19,7 @@ from mobiledeploy.source import SourceModel
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
+    from torch.nn import Module
 
     from mobiledeploy.deploy.quantization import QuantizedProgram
     from mobiledeploy.deploy.tuning import Tuning
@@ -36,6 +37,7 @@ class Prepared:
         reference: what they are compared with; None if that was not asked for.
         warnings: what quantization found unusual about layers and calibration inputs.
         budget: which layers were kept in float, if a largest drop was asked for.
+        heads: of a detector that decodes its own boxes: the same with raw heads.
     """
 
     source: SourceModel
@@ -44,6 +46,19 @@ class Prepared:
     reference: Reference | None
     warnings: tuple[QuantizationWarning, ...] = ()
     budget: Budget | None = None
+    heads: Prepared | None = None
+
+    def with_objects(self, step: Module, suppression: Suppression) -> Prepared:
+        """The same, decoding its own boxes.
+
+        Args:
+            step: from ``models.suppression.objects_of``.
+            suppression: that the step does.
+        """
+        from mobiledeploy.converters.appended import append
+
+        source = replace(self.source, anchors=None, suppression=suppression)
+        return replace(self, source=source, program=append(self.program, step), heads=self)
 
     def contract(self, target: Target) -> Contract:
         """Of the file of one target."""

@@ -54,7 +54,7 @@ def verify(
 
     Raises:
         InputError: the file or the source cannot be read, or they have different inputs.
-        UnsupportedError: the file is quantized.
+        UnsupportedError: the file is quantized, or decodes its own boxes.
         EnvironmentProblem: a package is missing.
         OutputError: ``golden`` cannot be written.
     """
@@ -63,6 +63,12 @@ def verify(
     stages = stages or Stages()
     with stages.stage("read", Path(file).name):
         artifact = read_artifact(Path(file))
+    if artifact.contract is not None and artifact.contract.suppression is not None:
+        raise UnsupportedError(
+            "the file decodes its own boxes, which the least difference puts in another order",
+            where=str(file),
+            hint="Verify the same model with raw heads, converted without --nms",
+        )
     with stages.stage("load"):
         source = as_source(
             against,
@@ -104,16 +110,14 @@ def compare(
         OutputError: ``golden`` cannot be written.
     """
     precision: Precision = "int8" if reference.tolerances else _precision(artifact)
-    inputs = _ordered(session.inputs, artifact.contract.inputs if artifact.contract else ())
     outputs = _ordered(session.outputs, artifact.contract.outputs if artifact.contract else ())
     stored: list[tuple[list[np.ndarray], list[np.ndarray]]] = []
     actual: list[list[np.ndarray]] = []
     for sample in reference.samples:
-        arrays = _to_file(sample, inputs, len(session.inputs), artifact.path)
-        results = session.run(arrays)
+        arrays, results, reals = run_file(artifact, session, sample)
         stored.append((arrays, results))
-        actual.append([_from_file(results[index], spec) for index, spec in outputs])
-    problems = [*_contract_problems(artifact, expected)]
+        actual.append(list(reals.values()))
+    problems = [*contract_problems(artifact, expected)]
     if len(actual[0]) != len(reference.outputs[0]):
         problems.append(f"the file has {len(actual[0])} outputs, its source {len(reference.outputs[0])}")
     comparisons = []
@@ -139,6 +143,25 @@ def compare(
         tuple(comparisons),
         tuple(problems),
     )
+
+
+def run_file(
+    artifact: Artifact, session: Session, sample: Sample
+) -> tuple[list[np.ndarray], list[np.ndarray], dict[str, np.ndarray]]:
+    """Run an open file on a sample of its source.
+
+    Returns:
+        Inputs and outputs as the file has them; outputs by name as the source has them, in its order.
+
+    Raises:
+        InputError: the inputs of file and source differ in number or shape.
+    """
+    contract = artifact.contract
+    inputs = _ordered(session.inputs, contract.inputs if contract else ())
+    outputs = _ordered(session.outputs, contract.outputs if contract else ())
+    arrays = _to_file(sample, inputs, len(session.inputs), artifact.path)
+    results = session.run(arrays)
+    return arrays, results, {spec.name: _from_file(results[index], spec) for index, spec in outputs}
 
 
 def _precision(artifact: Artifact) -> Precision:
@@ -240,7 +263,7 @@ def _from_file(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
     return array.transpose(0, 3, 1, 2) if spec.layout == "NHWC" and array.ndim == 4 else array
 
 
-def _contract_problems(artifact: Artifact, expected: Contract | None) -> list[str]:
+def contract_problems(artifact: Artifact, expected: Contract | None) -> list[str]:
     """Where the contract is not what was written, or not what the file's own tensors say."""
     contract = artifact.contract
     if contract is None:

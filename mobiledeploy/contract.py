@@ -36,7 +36,8 @@ Task = Literal[
 ]
 # Tasks whose one output scores classes; of the second each class on its own.
 CLASSIFIERS: tuple[Task, ...] = ("image-classification", "multi-label-classification", "geolocation")
-Content = Literal["image", "logits", "probabilities", "features"]
+# The last four: objects that the file itself has decoded, see ``Suppression``.
+Content = Literal["image", "logits", "probabilities", "features", "boxes", "scores", "classes", "count"]
 ResizeRule = Literal["short-side", "stretch"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 ChannelOrder = Literal["RGB", "BGR", "L"]
@@ -151,10 +152,27 @@ class Anchors:
 
 
 @dataclass(frozen=True, slots=True)
+class Suppression:
+    """How a file that decodes its own boxes suppresses all but the most certain ones, class by class.
+
+    Attributes:
+        threshold: least score.
+        overlap: of two boxes of one class whose intersection is more than this share of their union, the
+            less certain one is left out.
+        largest: number of objects that the file returns; rows beyond those found are zeros.
+    """
+
+    threshold: float = 0.3
+    overlap: float = 0.6
+    largest: int = 100
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """Tensors, preprocessing, labels, task and provenance of one model file.
 
-    Of a detector the anchors too; a file of another task does not mention them.
+    Of a detector with raw heads the anchors too, of one that decodes them itself the suppression; other
+    files mention neither.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -164,12 +182,14 @@ class Contract:
     labels: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     anchors: Anchors | None = None
+    suppression: Suppression | None = None
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys; equal contracts give equal text."""
         data = {"schema_version": SCHEMA_VERSION, **asdict(self)}
-        if self.anchors is None:
-            del data["anchors"]
+        for name in _OF_DETECTORS:
+            if data[name] is None:
+                del data[name]
         return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
@@ -198,6 +218,9 @@ class Contract:
             ) from error
 
 
+_OF_DETECTORS = ("anchors", "suppression")
+
+
 def _read(kind: Any, value: Any, place: str) -> Any:
     """JSON as the annotated type: lists become tuples, unknown keys of a newer minor version are ignored.
 
@@ -211,7 +234,7 @@ def _read(kind: Any, value: Any, place: str) -> Any:
         # A newer version may add what has a default; what makes a contract is always there.
         needed = [item.name for item in fields(kind) if item.default is MISSING]
         if kind is Contract:
-            needed = [name for name in hints if name != "anchors"]
+            needed = [name for name in hints if name not in _OF_DETECTORS]
         missing = set(needed) - value.keys()
         if missing:
             raise TypeError(f"{place} has no {min(missing)}")

@@ -5,10 +5,11 @@ The box coder is that of Faster R-CNN (arXiv 1506.01497, section 3.1.2) with the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mobiledeploy.contract import Anchors, Preprocessing
+from mobiledeploy.contract import Anchors, Contract, Preprocessing
 from mobiledeploy.errors import InputError
 from mobiledeploy.preprocessing import seen_region
 
@@ -139,34 +140,81 @@ def decode(
     Raises:
         InputError: the arrays do not fit the anchors.
     """
+
+    boxes, scores = candidates(coded, logits, anchors)
+    return strongest(boxes, scores, threshold=threshold, overlap=overlap, largest=largest)
+
+
+def candidates(coded: np.ndarray, logits: np.ndarray, anchors: Anchors) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (anchors, 4) within the image, and their scores (anchors, classes); arguments as for ``decode``.
+
+    Raises:
+        InputError: the arrays do not fit the anchors.
+    """
     import numpy as np
 
     boxes = np.clip(decode_boxes(coded, anchors), 0, 1)
     if logits.ndim != 2 or len(logits) != len(boxes):
         raise InputError(f"{len(logits)} rows of logits do not fit {len(boxes)} anchors")
-    scores = 1 / (1 + np.exp(-np.clip(logits[:, 1:].astype(np.float64), -60, 60)))
+    return boxes, 1 / (1 + np.exp(-np.clip(logits[:, 1:].astype(np.float64), -60, 60)))
+
+
+def candidates_of(contract: Contract, outputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes and their scores in the raw outputs of a file, as ``strongest`` takes them.
+
+    Args:
+        contract: of the file.
+        outputs: by name, reals, batch 1.
+
+    Raises:
+        InputError: the file is no detector with raw heads.
+    """
+    if contract.anchors is None or not {"boxes", "classes"} <= outputs.keys():
+        raise InputError("the file has no raw heads with anchors", hint="Convert a detector, without --nms")
+    return candidates(outputs["boxes"][0], outputs["classes"][0], contract.anchors)
+
+
+def strongest(
+    boxes: np.ndarray, scores: np.ndarray, *, threshold: float, overlap: float, largest: int
+) -> Detections:
+    """Non-maximum suppression, class by class; then the most certain boxes of all classes.
+
+    Args:
+        boxes: (boxes, 4), or (boxes, classes, 4) where each class has its own.
+        scores: (boxes, classes).
+        threshold, overlap, largest: as for ``decode``.
+    """
+    import numpy as np
+
+    if boxes.ndim == 2:
+        boxes = np.broadcast_to(boxes[:, None], (*scores.shape, 4))
     kept = [
         (scores[index, kind], index, kind)
         for kind in range(scores.shape[1])
-        for index in suppress(boxes, scores[:, kind], threshold, overlap)
+        for index in suppress(boxes[:, kind], scores[:, kind], threshold, overlap, largest)
     ]
     kept = sorted(kept, key=lambda item: (-item[0], item[1], item[2]))[:largest]
     indices = np.array([index for _, index, _ in kept], int)
-    return Detections(
-        boxes[indices],
-        np.array([score for score, _, _ in kept]),
-        np.array([kind for _, _, kind in kept], int),
-    )
+    kinds = np.array([kind for _, _, kind in kept], int)
+    return Detections(boxes[indices, kinds], np.array([score for score, _, _ in kept]), kinds)
 
 
-def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float, overlap: float) -> list[int]:
-    """Non-maximum suppression of one class: indices of the boxes that stay, the most certain first."""
+def suppress(
+    boxes: np.ndarray, scores: np.ndarray, threshold: float, overlap: float, largest: int | None = None
+) -> list[int]:
+    """Non-maximum suppression of one class: indices of the boxes that stay, the most certain first.
+
+    Args:
+        boxes: (boxes, 4).
+        scores: (boxes,).
+        threshold, overlap, largest: as for ``decode``; None: any number.
+    """
     import numpy as np
 
     waiting = np.flatnonzero(scores >= threshold)
     waiting = waiting[np.argsort(-scores[waiting], kind="stable")]
     kept: list[int] = []
-    while len(waiting):
+    while len(waiting) and len(kept) != largest:
         first, waiting = int(waiting[0]), waiting[1:]
         kept.append(first)
         waiting = waiting[intersection_over_union(boxes[first], boxes[waiting]) <= overlap]
@@ -174,7 +222,7 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float, overlap: f
 
 
 def intersection_over_union(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(others,): 0..1, of one box with each other one; top, left, bottom, right in any unit."""
+    """(boxes,): of a box (4,) with each of others (boxes, 4)."""
     import numpy as np
 
     corners = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])

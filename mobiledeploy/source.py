@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mobiledeploy.contract import Anchors, Preprocessing, Provenance, Task
+from mobiledeploy.contract import Anchors, Preprocessing, Provenance, Suppression, Task
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +27,7 @@ class SourceModel:
         labels: class names in output order; empty if unknown.
         provenance: reference, weights and licence (tools are added when a file is written).
         anchors: of a detector whose outputs are relative to them.
+        suppression: of a detector that decodes its outputs itself.
     """
 
     module: torch.nn.Module
@@ -36,3 +37,4 @@ class SourceModel:
     labels: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     anchors: Anchors | None = None
+    suppression: Suppression | None = None

@@ -5,8 +5,6 @@ A box is (..., 4): top, left, bottom, right as shares of the image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
 # A wild offset would overflow; such a box is cut to the image anyway.
@@ -25,26 +23,25 @@ def to_centres(boxes: torch.Tensor) -> torch.Tensor:
     return torch.cat([(boxes[..., :2] + boxes[..., 2:]) * 0.5, sizes], dim=-1)
 
 
-def encode(boxes: torch.Tensor, origins: torch.Tensor, scales: Sequence[float]) -> torch.Tensor:
+def encode(boxes: torch.Tensor, origins: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
     """Offsets of boxes to anchors or proposals; see ``mobiledeploy.detection.encode_boxes``.
 
     Args:
         boxes: (..., 4), none empty.
         origins: (..., 4): centre y, centre x, height, width.
-        scales: of the offsets of y, x, height and width.
+        scales: (4,), of the offsets of y, x, height and width.
     """
     own = to_centres(boxes)
     moved = (own[..., :2] - origins[..., :2]) / origins[..., 2:]
     grown = torch.log(own[..., 2:] / origins[..., 2:])
-    return torch.cat([moved, grown], dim=-1) * boxes.new_tensor(scales)
+    return torch.cat([moved, grown], dim=-1) * scales
 
 
-def decode(coded: torch.Tensor, origins: torch.Tensor, scales: Sequence[float]) -> torch.Tensor:
+def decode(coded: torch.Tensor, origins: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
     """The inverse of ``encode``."""
-    y, x, height, width = scales
-    centres = origins[..., :2] + coded[..., :2] * (coded.new_tensor((1 / y, 1 / x)) * origins[..., 2:])
-    grown = coded[..., 2:] * coded.new_tensor((1 / height, 1 / width))
-    sizes = origins[..., 2:] * torch.exp(torch.clamp(grown, max=_LARGEST_EXPONENT))
+    offsets = coded / scales
+    centres = origins[..., :2] + offsets[..., :2] * origins[..., 2:]
+    sizes = origins[..., 2:] * torch.exp(offsets[..., 2:].clamp(max=_LARGEST_EXPONENT))
     return from_centres(torch.cat([centres, sizes], dim=-1))
 
 

@@ -70,7 +70,7 @@ def ssd_loss(
         found = match(boxes, corners)
         matched = found >= 0
         own = found[matched]
-        wanted = encode(boxes[own], origins[matched], anchors.scales)
+        wanted = encode(boxes[own], origins[matched], coded.new_tensor(anchors.scales))
         places = places + functional.smooth_l1_loss(offsets[matched], wanted, reduction="sum")
         each = class_costs(rows, classes[own] + 1, matched)
         cost = cost + each[matched].sum() + _hardest(each[~matched], NEGATIVES * max(len(own), 1)).sum()

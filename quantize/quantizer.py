@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch.fx import GraphModule, Node
 
+from mobiledeploy.quantize.geometry import geometry
 from mobiledeploy.quantize.graph import CLIPS, LAYERS, module_path
 from mobiledeploy.quantize.observers import WEIGHT_LIMIT, ActivationObserver, PerChannelWeightObserver
 from mobiledeploy.quantize.pt2e import (
@@ -97,7 +98,8 @@ class MobileQuantizer(Quantizer):  # type: ignore[misc]
     Concatenation, pooling, padding and reshaping give their output the range of their input;
     sigmoid, softmax and tanh have a fixed one.  Biases are int32 in steps of input scale times
     weight scale; beside int16 activations they stay float, for the target to store in 64 bits.
-    Everything else stays float, and ``float_nodes`` lists it afterwards.
+    Everything else stays float, and ``float_nodes`` lists it afterwards, but for what a detector computes of
+    boxes (see ``geometry``).
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -116,9 +118,10 @@ class MobileQuantizer(Quantizer):  # type: ignore[misc]
             return model
         results = list(_results(model))
         self._float_results = frozenset(_tails(results)) if self._recipe.float_output else frozenset()
+        boxes = geometry(model, _SAME_RANGE | {"aten.cat.default"})
         left: list[Node] = []
         for node in model.graph.nodes:
-            if node.op != "call_function" or _ANNOTATION in node.meta:
+            if node.op != "call_function" or _ANNOTATION in node.meta or node in boxes:
                 continue
             if self._is_exempt(node) or not self._annotate(node):
                 left.append(node)

@@ -63,11 +63,16 @@ class Operator:
 
 @dataclass(slots=True)
 class Graph:
-    """Operators in execution order."""
+    """Operators in execution order.
+
+    Attributes:
+        results: of whole PyTorch operations, not steps inside one: without a quantization they are reals.
+    """
 
     inputs: list[Tensor] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
     operators: list[Operator] = field(default_factory=list)
+    results: set[Tensor] = field(default_factory=set)
 
     def producers(self) -> dict[Tensor, Operator]:
         """The operator that writes each tensor."""

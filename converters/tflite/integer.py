@@ -61,7 +61,7 @@ def _spread(graph: Graph) -> None:
             if out.quantization is None and out.dtype == "float32":
                 if op.kind in _KEEPS_QUANTIZATION:
                     out.quantization = data.quantization
-                else:
+                elif out not in graph.results:
                     out.quantization = _FIXED.get((op.kind, data.quantization.dtype))
 
 

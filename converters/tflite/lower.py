@@ -107,6 +107,8 @@ class _Walk:
             if node.op == "call_function":
                 self.lo.module = module_path(node) if module is None else module
                 environment[node] = self._lower(node, environment)
+                if module is None:
+                    self.lo.graph.results.update(value.tensor for value in _values(environment[node]))
             elif node.op == "output":
                 return [environment[item] if isinstance(item, Node) else item for item in _flat(node.args[0])]
         return []

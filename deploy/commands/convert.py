@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mobiledeploy.contract import TARGETS, InputDtype, Precision, Target
+from mobiledeploy.contract import TARGETS, InputDtype, Precision, Suppression, Target
 from mobiledeploy.deploy.collector import collector_paused
 from mobiledeploy.deploy.commands.inspect import to_data
 from mobiledeploy.deploy.commands.options import (
@@ -27,6 +27,7 @@ from mobiledeploy.deploy.commands.options import (
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
 from mobiledeploy.deploy.progress import announcer
 from mobiledeploy.deploy.stages import Stages
+from mobiledeploy.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -124,6 +125,20 @@ def convert(
         Path | None,
         typer.Option("--drop-labels", metavar="CSV", help="File names and class indices."),
     ] = None,
+    nms: Annotated[
+        bool,
+        typer.Option("--nms", help="Of a detector: the file decodes boxes and suppresses non-maxima itself."),
+    ] = False,
+    nms_threshold: Annotated[
+        float | None, typer.Option("--nms-threshold", metavar="S", help="Least score (0.3).")
+    ] = None,
+    nms_overlap: Annotated[
+        float | None,
+        typer.Option("--nms-overlap", metavar="S", help="Largest overlap of two boxes of a class (0.6)."),
+    ] = None,
+    nms_largest: Annotated[
+        int | None, typer.Option("--nms-largest", metavar="N", help="Objects that the file returns (100).")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Folder, or the name of the one file."),
@@ -148,6 +163,7 @@ def convert(
     from mobiledeploy.deploy.wanted import file_stem
     from mobiledeploy.models import DEFAULT_MODEL
 
+    suppression = _suppression(nms, threshold=nms_threshold, overlap=nms_overlap, largest=nms_largest)
     with announcer() as announce, collector_paused():
         stages = Stages(announce)
         chosen = comparison_images(images)
@@ -176,6 +192,7 @@ def convert(
             images=chosen,
             verify=verify,
             golden=golden,
+            suppression=suppression,
             stages=stages,
         )
     data = {
@@ -186,6 +203,16 @@ def convert(
         "seconds": dict(stages.seconds),
     }
     return Outcome(data, lambda: _render(source.provenance.weights, conversions, stages), as_json)
+
+
+def _suppression(asked: bool, **values: float | None) -> Suppression | None:
+    given = {name: value for name, value in values.items() if value is not None}
+    if not asked and given:
+        raise InputError(
+            f"--nms-{next(iter(given))} is for files that decode their own boxes", hint="Add --nms"
+        )
+    # The values have the types of the options.
+    return Suppression(**given) if asked else None  # type: ignore[arg-type]
 
 
 def _to_data(conversion: Conversion) -> dict[str, object]:

@@ -26,8 +26,10 @@ def _real_div(call: Call) -> str:
 
 
 def _floor_div(call: Call) -> str:
+    x, y = _both(call)
     if not call.is_float():
-        raise UntranslatableError("division of integers")
+        # ONNX rounds towards 0, but not where nothing is left over.
+        return call.emit("Div", call.emit("Sub", x, call.emit("Mod", x, y)), y)
     return call.emit("Floor", call.emit("Div", *_both(call)))
 
 

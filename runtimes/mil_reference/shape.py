@@ -8,6 +8,7 @@ from mobiledeploy.runtimes.mil_reference.convolution import onnx_pads
 from mobiledeploy.runtimes.mil_reference.graph import Call, Lowering, UntranslatableError
 
 _PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
+_REDUCTIONS = {"update": "none", "add": "add", "mul": "mul", "max": "max", "min": "min"}
 
 
 def _to_declared(call: Call) -> str:
@@ -137,6 +138,14 @@ def _gather_along_axis(call: Call) -> str:
     return call.emit("GatherElements", call.x(), call.x("indices"), axis=call.whole("axis", 0))
 
 
+def _scatter_along_axis(call: Call) -> str:
+    mode = call.text("mode", "add")
+    if mode not in _REDUCTIONS:
+        raise UntranslatableError(f"mode {mode}")
+    places = call.x("data"), call.x("indices"), call.x("updates")
+    return call.emit("ScatterElements", *places, axis=call.whole("axis", 0), reduction=_REDUCTIONS[mode])
+
+
 def _gather_nd(call: Call) -> str:
     indices = call.graph.cast(call.x("indices"), "int64")
     return call.emit("GatherND", call.x(), indices, batch_dims=call.whole("batch_dims", 0))
@@ -162,6 +171,7 @@ LOWERINGS: Mapping[str, Lowering] = {
     "reshape": _to_declared,
     "reshape_like": _to_declared,
     "reverse": _reverse,
+    "scatter_along_axis": _scatter_along_axis,
     "slice_by_index": _slice_by_index,
     "slice_by_size": _slice_by_size,
     "space_to_depth": _space_to_depth,

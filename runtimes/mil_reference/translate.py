@@ -19,6 +19,7 @@ from mobiledeploy.runtimes.mil_reference import (
     reduction,
     resize,
     shape,
+    suppression,
 )
 from mobiledeploy.runtimes.mil_reference.constexpr import EXPANSIONS
 from mobiledeploy.runtimes.mil_reference.graph import (
@@ -44,6 +45,7 @@ LOWERINGS: Mapping[str, Lowering] = {
     **reduction.LOWERINGS,
     **resize.LOWERINGS,
     **shape.LOWERINGS,
+    **suppression.LOWERINGS,
 }
 
 # These only move values or choose among them: what went in rounded comes out rounded.

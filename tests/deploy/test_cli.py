@@ -16,6 +16,7 @@ from PIL import Image
 from mobiledeploy import __version__
 from mobiledeploy.deploy.cli import main
 from mobiledeploy.deploy.conversion import convert
+from mobiledeploy.errors import InputError
 from mobiledeploy.source import SourceModel
 
 COMMANDS = ("init", "run", "convert", "inspect", "verify", "diagnose", "evaluate", "models", "doctor")
@@ -263,3 +264,10 @@ def test_a_defect_is_one_line_too(
     assert code in {1, 3}
     assert "of the user" in captured.err
     assert "Traceback" not in captured.err
+
+
+def test_non_maximum_suppression_is_for_detectors(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    convert = ("convert", "mobilenet_v1", "--weights", "random", "--width", "0.25", "--resolution", "32")
+    assert "for detectors" in refused(capsys, InputError.exit_code, *convert, "--nms", "-o", tmp_path)
+    alone = refused(capsys, InputError.exit_code, *convert, "--nms-threshold", "0.5")
+    assert "--nms-threshold is for files" in alone

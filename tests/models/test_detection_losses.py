@@ -14,6 +14,7 @@ from mobiledeploy.models.detection_losses import Truth, match, ssd_loss
 
 ANCHORS = Anchors((AnchorGrid(4, 4, ((0.3, 0.3), (0.2, 0.5))), AnchorGrid(1, 1, ((0.9, 0.9),))))
 COUNT = 33
+SCALES = torch.tensor(ANCHORS.scales)
 CLASSES = 5
 
 
@@ -28,16 +29,16 @@ def random_boxes(seed: int, count: int) -> torch.Tensor:
 def test_the_coder_is_that_of_the_contract(seed: int) -> None:
     boxes = random_boxes(seed, COUNT)
     origins = torch.from_numpy(anchor_boxes(ANCHORS)).float()
-    coded = coder.encode(boxes, origins, ANCHORS.scales)
+    coded = coder.encode(boxes, origins, SCALES)
     np.testing.assert_allclose(coded, encode_boxes(boxes.numpy(), ANCHORS), atol=1e-4)
     noise = torch.randn(COUNT, 4, generator=torch.Generator().manual_seed(seed % 1000)) * 10
-    decoded = coder.decode(noise, origins, ANCHORS.scales)
+    decoded = coder.decode(noise, origins, SCALES)
     np.testing.assert_allclose(decoded, decode_boxes(noise.numpy(), ANCHORS), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(coder.from_centres(coder.to_centres(boxes)), boxes, atol=1e-6)
 
 
 def test_wild_offsets_stay_finite() -> None:
-    found = coder.decode(torch.full((1, 4), 1e6), torch.full((1, 4), 0.5), ANCHORS.scales)
+    found = coder.decode(torch.full((1, 4), 1e6), torch.full((1, 4), 0.5), SCALES)
     assert torch.isfinite(found).all()
 
 
@@ -70,7 +71,7 @@ def perfect(truth: Truth) -> tuple[torch.Tensor, torch.Tensor]:
     found = match(truth[0], coder.from_centres(origins))
     matched = found >= 0
     coded, logits = torch.zeros(COUNT, 4), torch.full((COUNT, 1 + CLASSES), -30.0)
-    coded[matched] = coder.encode(truth[0][found[matched]], origins[matched], ANCHORS.scales)
+    coded[matched] = coder.encode(truth[0][found[matched]], origins[matched], SCALES)
     logits[~matched, 0] = 30
     logits[matched, truth[1][found[matched]] + 1] = 30
     return coded, logits

@@ -36,6 +36,12 @@ class Detection(PackagedTask):
 
     def check(self, contract: Contract, where: str) -> None:
         """See ``PackagedTask.check``."""
+        if contract.suppression is not None:
+            raise UnsupportedError(
+                "the file decodes its own boxes, which generated code does",
+                where=where,
+                hint="Package the same model with raw heads, converted without --nms",
+            )
         names = sorted(output.name for output in contract.outputs)
         if names != [BOXES, CLASSES]:
             raise UnsupportedError(
