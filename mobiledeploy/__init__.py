@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mobiledeploy.deploy.training import train
     from mobiledeploy.deploy.verification import verify
     from mobiledeploy.device_tests.accuracy import AccuracyRun, PairedDifference, paired
+    from mobiledeploy.device_tests.metric_difference import MetricDifference, compare
     from mobiledeploy.errors import (
         EnvironmentProblem,
         InputError,
@@ -49,6 +50,7 @@ __all__ = [
     "Contract",
     "EnvironmentProblem",
     "InputError",
+    "MetricDifference",
     "MobileDeployError",
     "OutputError",
     "PairedDifference",
@@ -62,6 +64,7 @@ __all__ = [
     "VerificationError",
     "VerificationReport",
     "__version__",
+    "compare",
     "convert",
     "diagnose",
     "evaluate",
@@ -90,6 +93,7 @@ _HOMES = {
         "errors",
     ),
     **dict.fromkeys(("AccuracyRun", "PairedDifference", "paired"), "device_tests.accuracy"),
+    **dict.fromkeys(("MetricDifference", "compare"), "device_tests.metric_difference"),
     **dict.fromkeys(("Artifact", "Census"), "runtimes.census"),
     "Session": "runtimes.session",
     "VerificationReport": "deploy.comparison",

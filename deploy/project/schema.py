@@ -156,7 +156,7 @@ class Data(Table):
     images: InsidePath | None = None
     """Folder of labelled images that accuracy is measured on: one folder per class, or any with labels."""
     labels: InsidePath | None = None
-    """CSV of file names and class indices."""
+    """The truth: CSV of classes, attributes, places or identities; COCO's instances file."""
     label_offset: int | None = None
     """Output index of label 0; 1 if class 0 is background."""
 

@@ -52,14 +52,25 @@ class Scores:
     matches: tuple[Matches, ...]
 
 
+def require() -> None:
+    """See that the evaluator is there, before the work that it is to score.
+
+    Raises:
+        EnvironmentProblem: pycocotools is not installed.
+    """
+    with needs("metrics"):
+        import pycocotools.cocoeval  # noqa: F401
+
+
 def score(predictions: Sequence[BoxPrediction]) -> Scores:
     """Average precision of all images' detections.
 
     Raises:
         EnvironmentProblem: pycocotools is not installed.
     """
-    with needs("metrics"):
-        from pycocotools.cocoeval import COCOeval
+    require()
+    from pycocotools.cocoeval import COCOeval
+
     # It tells its progress on stdout.
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = COCOeval(*_tables(predictions), "bbox")

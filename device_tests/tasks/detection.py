@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mobiledeploy.contract import Preprocessing, Task
 from mobiledeploy.detection import intersection_over_union, to_image
-from mobiledeploy.device_tests.tasks.coco import Scores, score, score_draws
+from mobiledeploy.device_tests.tasks.coco import Scores, require, score, score_draws
 from mobiledeploy.device_tests.tasks.detectors import Decoder, find_decoder
 from mobiledeploy.device_tests.tasks.metric import Asked, Figure, Given, Judge, Resampling
 from mobiledeploy.errors import InputError
@@ -97,7 +97,8 @@ class Detection:
     task: Task = "object-detection"
 
     def judge(self, given: Given) -> Judge:
-        """By the decoder that fits the file's outputs."""
+        """By the decoder that fits the file's outputs; needs COCO's evaluator."""
+        require()
         if not any(len(image.label.boxes) and not image.label.crowd.all() for image in given.images):
             raise InputError("no image has an object", hint="Give labels with annotations")
         decoder = find_decoder(given.contract, given.outputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from mobiledeploy.deploy.evaluation import evaluate, evaluate_device
 from mobiledeploy.device_tests import chunk_runs
 from mobiledeploy.device_tests.errors import DeviceError
 from mobiledeploy.device_tests.tasks import METRICS
-from mobiledeploy.errors import InputError, UnsupportedError
+from mobiledeploy.errors import EnvironmentProblem, InputError, UnsupportedError
 from mobiledeploy.runtimes.formats import open_session, read_artifact
 
 IMAGES, IDENTITIES = 24, 6
@@ -245,6 +246,21 @@ def test_images_that_are_none_are_told_before_the_work(place: Place, tmp_path: P
             folder,
             labels=place.labels("embedding"),
             far=0.05,
+            progress=lambda now, _: done.append(now),
+        )
+    assert not done
+
+
+def test_an_evaluator_that_is_not_there_is_told_before_the_work(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pycocotools.cocoeval", None)
+    done: list[int] = []
+    with pytest.raises(EnvironmentProblem, match=r"pycocotools is not installed.*mobiledeploy\[metrics\]"):
+        evaluate(
+            place.file("object-detection"),
+            place.photos,
+            labels=place.labels("object-detection"),
             progress=lambda now, _: done.append(now),
         )
     assert not done
