@@ -1,9 +1,10 @@
 """Int8 files against the float TFLite file on the 1000 labelled images, with floors.
 
 ``python benchmarks/int8_accuracy.py [MODEL ...] [--json] [--data-free] [--per-tensor] [--fine-tuned]``;
-calibrated on 100 images.  Ends with code 1 where a floor is missed.  Core ML files are evaluated by the reference, from
-their own bytes, except on macOS.  ``--data-free`` adds the files made without images; ``--per-tensor``
-makes all with one scale per weight; ``--fine-tuned`` adds files that were fine-tuned on 300 images.
+calibrated on 100 images.  Ends with code 1 where a floor is missed.  Core ML files are evaluated by the
+reference, from their own bytes, except on macOS.  ``--data-free`` adds the files made without images;
+``--per-tensor`` makes all with one scale per weight; ``--fine-tuned`` adds files that were fine-tuned on 300
+images.
 """
 
 from __future__ import annotations

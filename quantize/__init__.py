@@ -20,7 +20,7 @@ from mobiledeploy.quantize.report import (
 
 if TYPE_CHECKING:
     from mobiledeploy.quantize.diagnosis import Diagnosis, LayerNoise, diagnose
-    from mobiledeploy.quantize.fine_tuning import Lesson
+    from mobiledeploy.quantize.lesson import Lesson
     from mobiledeploy.quantize.pipeline import Quantized, quantize
 
 __all__ = [
@@ -41,7 +41,7 @@ __all__ = [
 _HOMES = {
     "Diagnosis": "diagnosis",
     "LayerNoise": "diagnosis",
-    "Lesson": "fine_tuning",
+    "Lesson": "lesson",
     "Quantized": "pipeline",
     "diagnose": "diagnosis",
     "quantize": "pipeline",

@@ -77,7 +77,7 @@ class Diagnosis:
 def diagnose(
     program: ExportedProgram, calibration: Iterable[Inputs], recipe: Recipe | None = None
 ) -> Diagnosis:
-    """Quantize as ``quantize`` does and measure each layer on up to 8 of the calibration inputs.
+    """Quantize as ``quantize`` does without fine-tuning, and measure each layer on up to 8 of the inputs.
 
     SQNR is ``10 log10(sum(float^2) / sum((float - int8)^2))`` over all outputs.  Scores below an output of
     ranked scores' lowest code count as that code, in float too.

@@ -3,66 +3,23 @@
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any, Protocol
 
 import torch
 from torch.fx import GraphModule
 
 from mobiledeploy.errors import InputError
-from mobiledeploy.quantize.calibration import Inputs
-from mobiledeploy.quantize.graph import Layer, along, parameter, set_parameter
-from mobiledeploy.quantize.isolation import outputs_of
-from mobiledeploy.quantize.observers import (
-    WEIGHT_LIMIT,
-    ActivationObserver,
-    PerChannelWeightObserver,
-    quantized_layers,
-    set_stage,
-)
+from mobiledeploy.quantize.learnt_tensors import Bias, Codes
+from mobiledeploy.quantize.lesson import Epoch, Example, Lesson, Loss
+from mobiledeploy.quantize.observers import quantized_layers, set_stage
 from mobiledeploy.quantize.recipe import Recipe
 from mobiledeploy.quantize.report import FineTuning
 
-# Inputs of the program, and what a loss compares its outputs with.
-Example = tuple[Inputs, Any]
 # Called with the steps done and all steps.
 Progress = Callable[[int, int], None]
 
-SEED = 0
-# Every so many calibration inputs one is kept back.
-_KEPT_BACK = 5
-# What a bias is the weight of: an input that is always at this share of its largest code.
-_BIAS_INPUT = 1 / 8
 _BETAS = (0.9, 0.99)
-
-
-class Epoch(Protocol):
-    """Examples in the order in which they are learnt from; a ``torch.utils.data.DataLoader`` is one."""
-
-    def __len__(self) -> int:
-        """How many there are."""
-
-    def __iter__(self) -> Iterator[Example]:
-        """One at a time."""
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What a program learns.
-
-    Attributes:
-        epoch: (number from 0) -> the examples of that epoch.
-        kept_back: examples that it does not learn from; they are read before the first epoch and after
-            each one, and the state with the least mean loss on them is the result.
-        loss: (outputs, truth) -> a scalar, the less the better; outputs as the program gives them.
-    """
-
-    epoch: Callable[[int], Epoch]
-    kept_back: Iterable[Example]
-    loss: Callable[[Any, Any], torch.Tensor]
 
 
 def fine_tune(
@@ -109,64 +66,16 @@ def fine_tune(
     return FineTuning(learner.steps, taken, count, before, least)
 
 
-def like_float(reference: GraphModule, module: GraphModule, inputs: Sequence[Inputs]) -> Lesson:
-    """To give the outputs of the float model: no labels are needed.
-
-    The loss is the share of the outputs that is noise, ``sum((float - int8)^2) / sum(float^2)``, scores that
-    an output of ranked scores leaves out not counted.
-
-    Args:
-        reference: the float graph.
-        module: the graph that learns.
-        inputs: every fifth is kept back; of fewer than five, none.
-    """
-    places = range(len(inputs))
-    learnt = [place for place in places if place % _KEPT_BACK != _KEPT_BACK - 1]
-    generator = torch.Generator().manual_seed(SEED)
-
-    def epoch(_: int) -> Epoch:
-        order = torch.randperm(len(learnt), generator=generator).tolist()
-        return _Shown(reference, inputs, [learnt[place] for place in order])
-
-    def noise(outputs: Any, wanted: Any) -> torch.Tensor:
-        pairs = zip(outputs_of(module, wanted), outputs_of(module, outputs), strict=True)
-        sums = [torch.stack([(want**2).sum(), ((want - got) ** 2).sum()]) for want, got in pairs]
-        signal, lost = torch.stack(sums).sum(0)
-        share: torch.Tensor = lost / signal.clamp(min=torch.finfo(signal.dtype).tiny)
-        return share
-
-    return Lesson(epoch, _Shown(reference, inputs, places[_KEPT_BACK - 1 :: _KEPT_BACK] or places), noise)
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """Inputs with what the float model makes of them, one at a time each time they are read."""
-
-    reference: GraphModule
-    inputs: Sequence[Inputs]
-    places: Sequence[int]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __iter__(self) -> Iterator[Example]:
-        for place in self.places:
-            values = self.inputs[place]
-            with torch.no_grad():
-                wanted = self.reference(*values)
-            yield values, wanted
-
-
 class _Learner:
     """What learns in a graph, and the optimiser that moves it."""
 
-    def __init__(self, module: GraphModule, loss: Callable[[Any, Any], torch.Tensor], recipe: Recipe) -> None:
+    def __init__(self, module: GraphModule, loss: Loss, recipe: Recipe) -> None:
         self.steps = 0
         self._module, self._loss, self._recipe = module, loss, recipe
-        self._tensors: list[_Codes | _Bias] = []
+        self._tensors: list[Codes | Bias] = []
         module.requires_grad_(False)
         for layer, weights in quantized_layers(module):
-            self._tensors += [_Codes(module, layer, weights), _Bias(module, layer, weights)]
+            self._tensors += [Codes(module, layer, weights), Bias(module, layer, weights)]
         self._optimiser = torch.optim.Adam([item.learnt for item in self._tensors], betas=_BETAS)
 
     def learn(self, epoch: Epoch, epochs_left: int, progress: Progress | None) -> None:
@@ -224,76 +133,6 @@ class _Learner:
         """Let the graph use it again."""
         for item, value in zip(self._tensors, state, strict=True):
             item.put(value)
-
-
-class _Codes:
-    """The weights of a layer: real numbers of codes, of which the graph uses the nearest codes.
-
-    Attributes:
-        learnt: the real numbers.
-        unit: what one code is.
-        limit: of the codes.
-    """
-
-    limit = float(WEIGHT_LIMIT)
-
-    def __init__(self, module: GraphModule, layer: Layer, observer: PerChannelWeightObserver) -> None:
-        weight = parameter(module, layer.weight)
-        self._observer = observer
-        self.unit = along(observer.scale.expand(len(weight)), weight.dim(), 0)
-        self.learnt = (observer.round(weight) / self.unit).round()
-
-    @property
-    def used(self) -> torch.Tensor:
-        """The rounded weights in the graph."""
-        return self._observer.round(self.learnt)
-
-    def use(self) -> None:
-        """Put the nearest codes into the graph."""
-        self.put((self.learnt.round() * self.unit).requires_grad_())
-
-    def put(self, value: torch.Tensor) -> None:
-        """Let the graph use rounded weights."""
-        self._observer.rounded = value
-
-
-class _Bias:
-    """The bias of a layer: what is added to it, in units of the layer's weights.
-
-    Attributes: as of ``_Codes``.
-    """
-
-    limit = math.inf
-
-    def __init__(self, module: GraphModule, layer: Layer, observer: PerChannelWeightObserver) -> None:
-        self._module, self._name = module, layer.bias
-        self._start = parameter(module, layer.bias)
-        self.unit = observer.scale.expand(len(self._start)) * _usual_input(module, layer)
-        self.learnt = torch.zeros_like(self._start)
-
-    @property
-    def used(self) -> torch.Tensor:
-        """The bias in the graph."""
-        bias: torch.Tensor = operator.attrgetter(self._name)(self._module)
-        return bias
-
-    def use(self) -> None:
-        """Put what was learnt into the graph."""
-        self.put(self._start + self.learnt * self.unit)
-        self.used.requires_grad_()
-
-    def put(self, value: torch.Tensor) -> None:
-        """Let the graph use a bias."""
-        set_parameter(self._module, self._name, value)
-
-
-def _usual_input(module: GraphModule, layer: Layer) -> float:
-    """Of a layer, in reals; 1 where it is not quantized."""
-    data = layer.node.all_input_nodes[0]
-    observer = module.get_submodule(str(data.target)) if data.op == "call_module" else None
-    if not isinstance(observer, ActivationObserver):
-        return 1.0
-    return _BIAS_INPUT * observer.quant_max * observer.scale
 
 
 def _no_examples(which: str) -> InputError:

@@ -22,8 +22,9 @@ from mobiledeploy.quantize.calibration import KEPT, Inputs, watch
 from mobiledeploy.quantize.equalisation import equalise
 from mobiledeploy.quantize.equalisation_choice import choose_equalisation
 from mobiledeploy.quantize.findings import find_warnings, tensor_ranges
-from mobiledeploy.quantize.fine_tuning import Lesson, Progress, fine_tune, like_float
+from mobiledeploy.quantize.fine_tuning import Progress, fine_tune
 from mobiledeploy.quantize.graph import module_path, tidy
+from mobiledeploy.quantize.lesson import Lesson, like_float
 from mobiledeploy.quantize.observers import freeze, keep_rounded, set_stage
 from mobiledeploy.quantize.pt2e import convert_pt2e, prepare_pt2e
 from mobiledeploy.quantize.quantizer import MobileQuantizer

@@ -165,7 +165,7 @@ def test_a_recipe_with_fine_tuning(source: SourceModel, ask: Ask, photos: Path) 
 def test_fine_tuning_that_diverges_writes_nothing(
     source: SourceModel, ask: Ask, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mobiledeploy.quantize.fine_tuning.outputs_of", lambda *_: [torch.tensor([math.nan])])
+    monkeypatch.setattr("mobiledeploy.quantize.lesson.outputs_of", lambda *_: [torch.tensor([math.nan])])
     Path("recipe.json").write_text('{"fine_tuning": 1, "equalisation": "off"}')
     code, data = ask(*LEARN, "--calibration", photos)
     assert (code, data["error"]["exit_code"]) == (3, 3)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,28 +30,45 @@ def inputs(source: SourceModel, paths: tuple[Path, ...]) -> Iterator[tuple[torch
         yield (torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()),)
 
 
-@pytest.mark.data
-@pytest.mark.slow
-def test_mobilenet_v1_keeps_its_predictions(data_dir: Path) -> None:
+Measure = Callable[[Recipe], tuple[float, float]]
+
+
+@pytest.fixture(scope="module")
+def measure(data_dir: Path) -> Measure:
+    """From a recipe to agreement in percent, and SQNR of the logits in dB, on images it has not seen."""
     weights = data_dir / "weights" / "mobilenet_v1_0.25_224_keras.pth"
     source = models.load("mobilenet_v1", weights=weights, width=0.25)
     program = export(source)
-    calibration = find_images(data_dir / "images" / "calib_imagen_300")[:40]
+    calibration = list(inputs(source, find_images(data_dir / "images" / "calib_imagen_300")[:40]))
     images = list(inputs(source, find_images(data_dir / "images" / "imagenet1k_sample_1000")[::10]))
     with torch.no_grad():
         wanted = torch.cat([source.module(*x) for x in images])
 
-    def measure(recipe: Recipe) -> tuple[float, float]:
-        """Agreement in percent, SQNR of the logits in dB."""
-        module = quantize(program, inputs(source, calibration), recipe).program.module()
+    def run(recipe: Recipe) -> tuple[float, float]:
+        module = quantize(program, calibration, recipe).program.module()
         with torch.no_grad():
             got = torch.cat([module(*x) for x in images])
         agreement = 100 * float((got.argmax(1) == wanted.argmax(1)).float().mean())
         noise = float(((got - wanted) ** 2).sum() / (wanted**2).sum())
         return agreement, -10 * math.log10(noise)
 
+    return run
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_mobilenet_v1_keeps_its_predictions(measure: Measure) -> None:
     plain, best = measure(PLAIN), measure(Recipe(float_output=True))
     assert best[0] >= 88
     assert best[1] >= 22
     assert best[0] > plain[0] + 5
     assert best[1] > plain[1] + 6
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_fine_tuning_takes_noise_from_one_scale_per_tensor(measure: Measure) -> None:
+    recipe = Recipe(weights="per-tensor", equalisation="on", rounding="nearest", float_output=True)
+    without, tuned = measure(recipe), measure(replace(recipe, fine_tuning=4, batch=4))
+    assert tuned[1] > without[1] + 1
+    assert tuned[0] > without[0]
