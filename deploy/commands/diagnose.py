@@ -12,15 +12,19 @@ import typer
 from mobiledeploy.deploy.collector import collector_paused
 from mobiledeploy.deploy.commands.options import (
     CalibrationOption,
+    HistoryOption,
+    LabelOption,
     RecipeOption,
     Resolution,
     RuleOption,
+    StoreOption,
     TaskOption,
     Weights,
     Width,
     read_recipe,
 )
 from mobiledeploy.deploy.commands.outcome import JsonOption, Outcome
+from mobiledeploy.deploy.commands.storing import store
 from mobiledeploy.deploy.progress import announcer
 from mobiledeploy.deploy.stages import Stages
 
@@ -55,6 +59,9 @@ def diagnose(
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw the table to an .svg or .png file.")
     ] = None,
+    store_found: StoreOption = True,
+    label: LabelOption = None,
+    history: HistoryOption = None,
     as_json: JsonOption = False,
 ) -> Outcome:
     """Show which layers int8 hurts: signal to quantization noise in dB, higher is better.
@@ -66,6 +73,7 @@ def diagnose(
     from mobiledeploy.deploy.layer_plot import plot as draw
     from mobiledeploy.deploy.pictures import check_picture
     from mobiledeploy.deploy.sources import load_described
+    from mobiledeploy.device_tests.history.findings import diagnosis_finding
 
     if plot is not None:
         check_picture(plot)
@@ -92,11 +100,17 @@ def diagnose(
         "verdict": found.verdict,
         "equalisation": asdict(found.equalisation) if found.equalisation else None,
         "layers": [_to_data(row) for row in found.layers],
+    }
+    kept = [diagnosis_finding(data, source.provenance.weights_sha256)]
+    ids, unstored = store(kept, history, label) if store_found else ([], "")
+    told = {
+        **data,
         "plot": None if plot is None else str(plot),
         "seconds": dict(stages.seconds),
+        "history": {"ids": ids, "problem": unstored},
     }
     shown = _choose(found.layers, sort, worst)
-    return Outcome(data, lambda: _render(found, shown, plot, stages), as_json)
+    return Outcome(told, lambda: _render(found, shown, plot, stages, unstored), as_json)
 
 
 def _choose(rows: Sequence[LayerNoise], sort: str, worst: int | None) -> list[LayerNoise]:
@@ -116,7 +130,7 @@ def _to_data(row: LayerNoise) -> dict[str, Any]:
 
 
 def _render(
-    found: Diagnosis, shown: Sequence[LayerNoise], plot: Path | None, stages: Stages
+    found: Diagnosis, shown: Sequence[LayerNoise], plot: Path | None, stages: Stages, unstored: str
 ) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
@@ -142,7 +156,15 @@ def _render(
     return Group(
         Text("signal to quantization noise, dB", style="bold"),
         columns(heads, rows),
-        pairs([*facts, ("time", timing), ("chosen", chosen), ("verdict", found.verdict)]),
+        pairs(
+            [
+                *facts,
+                ("time", timing),
+                ("chosen", chosen),
+                ("verdict", found.verdict),
+                ("not stored", unstored),
+            ]
+        ),
     )
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mobiledeploy.device_tests.gate import Gate, GateReport, Setting, Stored
     from mobiledeploy.device_tests.gate.calibrate import Calibration
     from mobiledeploy.device_tests.history import History
+    from mobiledeploy.device_tests.history.documents import Run
     from mobiledeploy.runtimes.census import Artifact
 
 HELP = "Whether a model became slower, larger or worse: pass, fail or inconclusive, at known error rates."
@@ -137,6 +138,7 @@ def gate(
     from mobiledeploy.deploy.gate_baselines import STORED
     from mobiledeploy.device_tests.gate import Stored
     from mobiledeploy.device_tests.gate import gate as decide
+    from mobiledeploy.device_tests.history.findings import gate_finding
     from mobiledeploy.device_tests.lab.runs import gate_in_lab, is_for_lab
     from mobiledeploy.runtimes.formats import read_artifact
 
@@ -203,7 +205,9 @@ def gate(
                 evaluate=evaluate if images else None,
                 announce=announce,
             )
-    ids, unstored = store(report.runs, history, label) if store_runs else ([], "")
+    # The report last: it is of the runs.
+    found: list[Run] = [*report.runs, gate_finding(report)]
+    ids, unstored = store(found, history, label) if store_runs else ([], "")
     write_reports(report, wanted)
     tell_github(report)
     data = {**report.to_dict(), "history": {"ids": ids, "problem": unstored}}

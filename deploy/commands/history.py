@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mobiledeploy.deploy.history_series import Chart
     from mobiledeploy.device_tests.history import Filter, History
 
-HELP = "Every stored run: list, look into, plot, export, delete."
+HELP = "Every stored run, gate and diagnosis: list, look into, plot, export, delete."
 LIST_EXAMPLE = "mobiledeploy history list --model mobilenet_v2 --since 7d"
 SHOW_EXAMPLE = "mobiledeploy history show 3f9a"
 PLOT_EXAMPLE = "mobiledeploy history plot --device adb --since 2026-01-01 -o latency.png"
@@ -35,9 +35,8 @@ ModelOption = Annotated[
     typer.Option("--model", "-m", metavar="TEXT", help="Part of the file's name, or its sha256's beginning."),
 ]
 EngineOption = Annotated[str, typer.Option("--engine", metavar="TEXT", help="Part of the engine's name.")]
-KindOption = Annotated[
-    Literal["latency", "accuracy"] | None, typer.Option("--kind", help="Only these; both by default.")
-]
+Kind = Literal["latency", "accuracy", "gate", "diagnosis"]
+KindOption = Annotated[Kind | None, typer.Option("--kind", help="Only these; all by default.")]
 SinceOption = Annotated[
     str | None,
     typer.Option("--since", metavar="AGO|DATE", help="30m, 12h, 7d, 2w, or a date like 2026-03-01 (UTC)."),
@@ -66,7 +65,7 @@ def list_runs(
     history: HistoryOption = None,
     as_json: JsonOption = False,
 ) -> Outcome:
-    """List runs, the latest last; times are the median's with its 95% interval."""
+    """List what is stored, the latest last; times are the median's with its 95% interval."""
     from mobiledeploy.deploy.commands.history_tables import listing
     from mobiledeploy.deploy.history_export import plain
 
@@ -78,7 +77,7 @@ def list_runs(
 
 
 def show(identity: Identity, history: HistoryOption = None, as_json: JsonOption = False) -> Outcome:
-    """Show one run with everything that was stored; --json has every single sample."""
+    """Show one run, gate or diagnosis with everything that was stored; --json has every single sample."""
     from mobiledeploy.deploy.commands.history_tables import whole
     from mobiledeploy.device_tests.history.documents import read
 
@@ -217,7 +216,7 @@ def wanted_runs(
     device: str,
     model: str,
     engine: str,
-    kind: Literal["latency", "accuracy"] | None,
+    kind: Kind | None,
     since: str | None,
     label: str | None,
     last: int | None,

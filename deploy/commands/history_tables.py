@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from mobiledeploy.deploy.commands.tables import columns, milliseconds, pairs, size
 from mobiledeploy.device_tests.errors import one_line
 from mobiledeploy.device_tests.history import Record, Row
+from mobiledeploy.device_tests.history.findings import Finding
 from mobiledeploy.device_tests.latency_run import EMULATED_CLOCK, LatencyRun
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
     from mobiledeploy.device_tests.accuracy_run import AccuracyRun
     from mobiledeploy.device_tests.conditions import Conditions
@@ -46,7 +48,10 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _result(row: Row) -> Iterable[str]:
-    if row.value is not None:
+    if row.outcome is not None:
+        yield row.kind
+        yield row.outcome
+    elif row.value is not None:
         yield f"{one_line(row.metric or '')} {100 * row.value:.1f}%"
         yield f"of {row.images} images"
     elif row.median_ns is None:
@@ -68,11 +73,25 @@ def whole(record: Record, document: dict[str, Any]) -> RenderableType:
     """
     from rich.console import Group
 
-    run, launches = record.run, []
+    run, tables = record.run, []
     if isinstance(run, LatencyRun) and run.launches:
         heads = ("launch", "samples", "init ms", "first ms", "median ms", "memory", "complete")
-        launches = [columns(heads, _launches(run))]
-    return Group(pairs(everything(record, document)), *launches)
+        tables = [columns(heads, _launches(run))]
+    if isinstance(run, Finding):
+        tables = [_parts(run)]
+    return Group(pairs(everything(record, document)), *tables)
+
+
+def _parts(found: Finding) -> Table:
+    """The gates of a report, the layers of a diagnosis."""
+    names = ("name", "outcome", "reason") if found.kind == "gate" else ("module", "operation", "isolated")
+    rows = found.data.get("gates" if found.kind == "gate" else "layers", ())
+    cells = [tuple(one_line(_shown(row.get(name))) for name in names) for row in rows]
+    return columns(names, cells)
+
+
+def _shown(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def everything(record: Record, document: dict[str, Any]) -> list[tuple[str, str]]:
@@ -90,11 +109,13 @@ def everything(record: Record, document: dict[str, Any]) -> list[tuple[str, str]
         ("mobiledeploy", record.harness),
     ]
     run = record.run
-    rest = (
-        _latency(run, document["run"].get("summary"))
-        if isinstance(run, LatencyRun)
-        else [("device", record.device), *_accuracy(run)]
-    )
+    rest: Sequence[tuple[str, str | None]]
+    if isinstance(run, LatencyRun):
+        rest = _latency(run, document["run"].get("summary"))
+    elif isinstance(run, Finding):
+        rest = _finding(run)
+    else:
+        rest = [("device", record.device), *_accuracy(run)]
     # Names may come from a device or from somebody else's database.
     return [(name, one_line(value or "")) for name, value in [*head, *rest]]
 
@@ -193,6 +214,19 @@ def _accuracy(run: AccuracyRun) -> list[tuple[str, str | None]]:
         ("images", str(run.images)),
         *((figure.name, _figure(figure)) for figure in run.figures),
         ("images/s", f"{run.images_per_second:.1f}"),
+    ]
+
+
+def _finding(found: Finding) -> list[tuple[str, str | None]]:
+    baseline = found.data.get("baseline") or {}
+    return [
+        ("device", found.device),
+        ("model", found.model),
+        ("sha256", found.sha256),
+        ("against", baseline.get("name") or found.data.get("baseline_run")),
+        ("outcome", found.outcome),
+        ("verdict", found.data.get("verdict")),
+        *(("trouble", str(item)) for item in found.data.get("trouble", ())),
     ]
 
 

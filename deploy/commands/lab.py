@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,7 @@ from mobiledeploy.deploy.progress import announcer
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from mobiledeploy.device_tests.device_file import Entry
     from mobiledeploy.device_tests.lab.leases import Seen
 
 HELP = "Devices on several hosts, shared by a team: a scheduler, workers that offer devices, who uses what."
@@ -64,30 +66,49 @@ def worker(
         str | None,
         typer.Option("--host", metavar="NAME", help="This host in devices.toml; else its own name."),
     ] = None,
+    cores: Annotated[
+        int | None,
+        typer.Option(
+            "--cores",
+            min=0,
+            metavar="N",
+            help="Processes that convert for sweeps; by default all cores, or none beside a local device.",
+        ),
+    ] = None,
     history: Annotated[
         str | None,
         typer.Option("--history", metavar="URL|FILE", help="Store each run here too, before it travels."),
     ] = None,
     as_json: JsonOption = False,
 ) -> Outcome:
-    """Offer the devices of this host to a lab, until SIGINT or SIGTERM."""
+    """Offer the devices and cores of this host to a lab, until SIGINT or SIGTERM."""
     from mobiledeploy.device_tests.lab.runs import devices_of
     from mobiledeploy.device_tests.lab.settings import configure
 
     configure(LOGGING)
-    from mobiledeploy.device_tests.lab.hosts import serve_devices
+    from mobiledeploy.device_tests.lab.hosts import Host, serve_host
 
     name = host or socket.gethostname()
-    entries = devices_of(name, devices or ())
+    entries = devices_of(name, devices or (), may_lack=bool(cores))
+    offered = Host(name, tuple(entries), _cores(entries) if cores is None else cores, history)
     if history:
         from mobiledeploy.device_tests.history import open_history
 
         # What is wrong with it is told now, not after the first run.
         open_history(history).close()
     with announcer() as announce:
-        serve_devices(scheduler, entries, name, history, announce)
-    offered = [entry.name for entry in entries]
-    return Outcome({"host": name, "devices": offered}, lambda: f"{name}: ended", as_json)
+        serve_host(scheduler, offered, announce)
+    data = {"host": name, "devices": [entry.name for entry in entries], "cores": offered.cores}
+    return Outcome(data, lambda: f"{name}: ended", as_json)
+
+
+def _cores(entries: Sequence[Entry]) -> int:
+    """All, where files can be made and nothing measures this host itself."""
+    from mobiledeploy.device_tests.references import of_entry
+    from mobiledeploy.parallel import usable_cores
+
+    measured = any(of_entry(entry).kind == "local" for entry in entries)
+    return 0 if measured or find_spec("torch") is None else usable_cores()
 
 
 def status(scheduler: Scheduler, as_json: JsonOption = False) -> Outcome:
@@ -98,9 +119,9 @@ def status(scheduler: Scheduler, as_json: JsonOption = False) -> Outcome:
     from mobiledeploy.device_tests.lab.client import open_lab
 
     with open_lab(scheduler) as lab:
-        seen, where = lab.seen(), lab.where
-    data = {"scheduler": where, "devices": [asdict(row) for row in seen]}
-    return Outcome(data, lambda: _render(seen), as_json)
+        seen, cores, where = lab.seen(), lab.cores(), lab.where
+    data = {"scheduler": where, "devices": [asdict(row) for row in seen], "cores": cores}
+    return Outcome(data, lambda: _render(seen, cores), as_json)
 
 
 COMMANDS = (
@@ -110,11 +131,11 @@ COMMANDS = (
 )
 
 
-def _render(seen: Sequence[Seen]) -> RenderableType:
-    from mobiledeploy.deploy.commands.tables import columns
+def _render(seen: Sequence[Seen], cores: Mapping[str, int]) -> RenderableType:
+    from rich.console import Group
 
-    if not seen:
-        return "no devices: start `mobiledeploy lab worker` where they are"
+    from mobiledeploy.deploy.commands.tables import columns, pairs
+
     rows = [
         (
             row.offer.device,
@@ -127,4 +148,7 @@ def _render(seen: Sequence[Seen]) -> RenderableType:
         )
         for row in seen
     ]
-    return columns(("device", "kind", "host", "what it is", "state", "in use by", "how far"), rows)
+    table = columns(("device", "kind", "host", "what it is", "state", "in use by", "how far"), rows)
+    none = "no devices: start `mobiledeploy lab worker` where they are"
+    converting = ", ".join(f"{host} {count}" for host, count in cores.items())
+    return Group(table if rows else none, pairs([("cores", converting)]))

@@ -15,7 +15,7 @@ def store(runs: Iterable[Run], history: str | None, label: str | None) -> tuple[
     """Keep runs in the history; what was measured is not lost where that fails.
 
     Args:
-        runs: of latency or accuracy.
+        runs: of latency or accuracy, and findings.
         history: as the user named it; None: the usual one.
         label: the user's own word.
 

@@ -155,7 +155,16 @@ def sweep(
             measure, devices, scheduler=scheduler, wait=wait, label=label, announce=announce, stop=stop
         )
         data = Data(images, labels) if images else None
-        found = run(grid, output, plan, in_place, calibration=calibration, data=data, announce=announce)
+        found = run(
+            grid,
+            output,
+            plan,
+            in_place,
+            calibration=calibration,
+            data=data,
+            scheduler=scheduler,
+            announce=announce,
+        )
     errors = [item.error for item in found.errors if item.error]
     if errors and not found.rows:
         raise errors[0]

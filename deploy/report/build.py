@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from mobiledeploy.deploy.report.given import Given
 from mobiledeploy.deploy.report.layout import Provenance, Report
 from mobiledeploy.deploy.report.sections import SECTIONS
@@ -33,11 +35,14 @@ def build(collected: Collected, given: Given, title: str) -> Report:
 
 
 def _facts(collected: Collected) -> list[tuple[str, str]]:
-    runs = collected.runs
-    first, last = runs[0].row.time, runs[-1].row.time
+    stored = collected.runs
+    first, last = stored[0].row.time, stored[-1].row.time
+    runs = [run for run in stored if run.told is None]
     devices = {run.row.device or "this host" for run in runs}
+    found = Counter(run.row.kind for run in stored if run.told)
     return [
-        ("runs", f"{len(runs)} of {collected.total}"),
+        ("runs", f"{len(stored)} of {collected.total}"),
+        *((f"{kind} among them", str(count)) for kind, count in sorted(found.items())),
         ("files", str(len({run.row.model_sha256 for run in runs}))),
         ("devices", str(len(devices))),
         ("from", f"{first:%Y-%m-%d %H:%M} UTC"),

@@ -9,11 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 from mobiledeploy.deploy.commands.history_tables import everything
+from mobiledeploy.deploy.report.given import read_finding
 from mobiledeploy.deploy.report.seen import Collected, Seen, Spread
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
 from mobiledeploy.device_tests.errors import one_line
 from mobiledeploy.device_tests.history import Filter, History, Row
 from mobiledeploy.device_tests.history.documents import read
+from mobiledeploy.device_tests.history.findings import Finding
 from mobiledeploy.device_tests.latency_run import LatencyRun
 from mobiledeploy.errors import InputError
 
@@ -55,6 +57,8 @@ def _see(history: History, row: Row) -> Seen:
     document = history.document(row.id)
     record = read(document, f"{history.where}: run {row.id}")
     seen = Seen(row, tuple((name, value) for name, value in everything(record, document) if value))
+    if isinstance(record.run, Finding):
+        return replace(seen, told=read_finding(record.run, f"{history.where}: run {row.id}"))
     if isinstance(record.run, AccuracyRun):
         return replace(
             seen,

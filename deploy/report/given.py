@@ -1,4 +1,4 @@
-"""What a report shows that no history holds: files at hand, diagnoses, gates."""
+"""What a report shows beside runs: files at hand; diagnoses and gates, in files or in the history."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TypeVar
 from mobiledeploy.device_tests.errors import one_line
 from mobiledeploy.device_tests.gate.report import Outcome
 from mobiledeploy.device_tests.history.decode import NotDecodable, decode
+from mobiledeploy.device_tests.history.findings import Finding
 from mobiledeploy.errors import InputError
 
 _T = TypeVar("_T")
@@ -107,6 +108,25 @@ def read_given(files: Iterable[Path], diagnoses: Iterable[Path], gates: Iterable
         tuple(_read(DiagnosisFile, path, "diagnose") for path in diagnoses),
         tuple(_read(GateFile, path, "gate") for path in gates),
     )
+
+
+def read_finding(found: Finding, where: str) -> GateFile | DiagnosisFile:
+    """What a history holds, as of the files.
+
+    Args:
+        found: a gate or a diagnosis.
+        where: the row, for messages.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    kind: type[GateFile | DiagnosisFile] = GateFile if found.kind == "gate" else DiagnosisFile
+    try:
+        return decode(kind, _known(kind, found.data))
+    except NotDecodable as error:
+        raise InputError(
+            f"this is no {found.kind} ({error})", where=where, hint="Delete it: mobiledeploy history remove"
+        ) from error
 
 
 def _cost(path: Path) -> FileCost:

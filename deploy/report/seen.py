@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mobiledeploy.deploy.report.given import DiagnosisFile, GateFile
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
 from mobiledeploy.device_tests.history import Row
 from mobiledeploy.device_tests.latency_run import EMULATED_CLOCK, EngineUsed
@@ -39,6 +40,7 @@ class Seen:
         accuracy: with all predictions; None: a run of latency.
         images: eight hexadecimal digits, equal for the same images and labels; empty: of latency.
         beware: what has to stand beside its figures.
+        told: what a gate or a diagnosis found; None: a run.
     """
 
     row: Row
@@ -49,6 +51,7 @@ class Seen:
     accuracy: AccuracyRun | None = None
     images: str = ""
     beware: tuple[str, ...] = ()
+    told: GateFile | DiagnosisFile | None = None
 
     @property
     def setting(self) -> tuple[object, ...]:
@@ -69,7 +72,7 @@ class Collected:
     Attributes:
         where: the history, without passwords.
         total: runs in it.
-        runs: in order of time.
+        runs: in order of time, gates and diagnoses among them.
     """
 
     where: str
@@ -85,3 +88,19 @@ class Collected:
     def accuracies(self) -> tuple[Seen, ...]:
         """Those of accuracy."""
         return tuple(run for run in self.runs if run.accuracy is not None)
+
+    @property
+    def gates(self) -> tuple[tuple[GateFile, str], ...]:
+        """The latest of each file on each device against the same, and its id."""
+        latest = {
+            (run.told.device, run.told.candidate, run.told.baseline): (run.told, run.row.id)
+            for run in self.runs
+            if isinstance(run.told, GateFile)
+        }
+        return tuple(latest.values())
+
+    @property
+    def diagnoses(self) -> tuple[DiagnosisFile, ...]:
+        """The latest of each model."""
+        latest = {run.told.model: run.told for run in self.runs if isinstance(run.told, DiagnosisFile)}
+        return tuple(latest.values())

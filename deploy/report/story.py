@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mobiledeploy.deploy.history_series import grouped
-from mobiledeploy.deploy.report.given import FileCost, Given
+from mobiledeploy.deploy.report.given import DiagnosisFile, FileCost, GateFile, Given
 from mobiledeploy.deploy.report.seen import Collected, Seen
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
 from mobiledeploy.device_tests.errors import one_line
@@ -95,6 +95,19 @@ class Story:
                     where=file.name,
                     hint="Run mobiledeploy benchmark or evaluate on it first, or leave it out",
                 )
+
+    @cached_property
+    def gates(self) -> tuple[tuple[GateFile, str], ...]:
+        """Stored ones with their ids; those that were given, unless they are stored."""
+        stored = dict(self.collected.gates)
+        return (*stored.items(), *((gate, "") for gate in self.given.gates if gate not in stored))
+
+    @cached_property
+    def diagnoses(self) -> tuple[DiagnosisFile, ...]:
+        """Those that were given, and stored ones of other models."""
+        given = {found.model for found in self.given.diagnoses}
+        stored = (found for found in self.collected.diagnoses if found.model not in given)
+        return (*self.given.diagnoses, *stored)
 
     @cached_property
     def series(self) -> tuple[Series, ...]:

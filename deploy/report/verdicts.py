@@ -27,12 +27,12 @@ def find_verdicts(story: Story) -> tuple[Verdict, ...]:
 
 
 def _gates(story: Story) -> Iterator[Verdict]:
-    for report in story.given.gates:
+    for report, identity in story.gates:
         against = f" against {report.baseline.name}" if report.baseline else ""
         subject = one_line(f"{report.candidate.name}{against} on {report.device}")
         for gate in report.gates:
             text = one_line(f"{gate.name}: {gate.reason} ({report.started[:10]})")
-            yield Verdict(_TONES[gate.outcome], gate.outcome, subject, text)
+            yield Verdict(_TONES[gate.outcome], gate.outcome, subject, text, identity)
 
 
 def _soundness(story: Story) -> Iterator[Verdict]:

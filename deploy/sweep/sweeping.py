@@ -52,6 +52,7 @@ def sweep(
     *,
     calibration: Path | str | None = None,
     data: Data | None = None,
+    scheduler: str | None = None,
     announce: Callable[[str], None] = lambda _: None,
 ) -> Sweep:
     """Convert the variants of a grid, evaluate them, measure them in one session a device.
@@ -63,6 +64,7 @@ def sweep(
         measure: runs a plan, here or in a lab.
         calibration: images, or ``none``, for int8; not needed for untrained weights.
         data: to evaluate on; None: latency alone.
+        scheduler: of a lab, whose cores convert; None: those of this host.
         announce: told what is done now.
 
     Raises:
@@ -82,7 +84,7 @@ def sweep(
         folder.mkdir(parents=True, exist_ok=True)
     built: list[Built] = []
     announce(f"convert {len(variants)} files")
-    for item in build(variants, folder, calibration):
+    for item in build(variants, folder, calibration, scheduler, announce):
         built.append(item)
         announce(f"converted {item.path.name}, {len(built)} of {len(variants)}")
     accuracies = tuple(_evaluate(built, data, announce)) if data else ()

@@ -11,6 +11,7 @@ from mobiledeploy.device_tests.accuracy_run import AccuracyRun
 from mobiledeploy.device_tests.errors import one_line
 from mobiledeploy.device_tests.facts import DeviceFacts
 from mobiledeploy.device_tests.history.documents import Record
+from mobiledeploy.device_tests.history.findings import Finding
 from mobiledeploy.device_tests.history.rows import Row
 from mobiledeploy.device_tests.latency_run import LatencyRun
 from mobiledeploy.errors import InputError
@@ -34,7 +35,10 @@ def to_row(record: Record, document: dict[str, Any]) -> Row:
         InputError: its time is not readable.
     """
     run, figures = record.run, document["run"]
-    special = _of_latency(run, figures) if isinstance(run, LatencyRun) else _of_accuracy(run, figures)
+    if isinstance(run, LatencyRun):
+        special = _of_latency(run, figures)
+    else:
+        special = _of_finding(run) if isinstance(run, Finding) else _of_accuracy(run, figures)
     return Row(
         id=record.id,
         kind=record.kind,
@@ -88,7 +92,19 @@ def _of_latency(run: LatencyRun, figures: dict[str, Any]) -> dict[str, Any]:
         "p99_ns": summary["p99"] if summary else None,
         "init_ns": _whole(int(median(init))) if init else None,
         "memory_peak": _whole(run.memory_peak),
-        **dict.fromkeys(("images", "metric", "value", "top1", "top5")),
+        **dict.fromkeys(("images", "metric", "value", "top1", "top5", "outcome")),
+    }
+
+
+def _of_finding(found: Finding) -> dict[str, Any]:
+    return {
+        **_of_device(None),
+        **dict.fromkeys((*_OF_LATENCY_ALONE, "images", "metric", "value", "top1", "top5")),
+        "model_name": one_line(found.model),
+        "model_sha256": one_line(found.sha256),
+        "engine": "",
+        "complete": True,
+        "outcome": _text(found.outcome),
     }
 
 
@@ -105,6 +121,7 @@ def _of_accuracy(run: AccuracyRun, figures: dict[str, Any]) -> dict[str, Any]:
         "value": run.headline.value,
         "top1": figures.get("top1", {}).get("share"),
         "top5": figures.get("top5", {}).get("share"),
+        "outcome": None,
     }
 
 

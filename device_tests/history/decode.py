@@ -38,7 +38,7 @@ def decode(kind: type[_T], data: object) -> _T:
 
     Args:
         kind: a dataclass of str, int, float, bool, ``Literal`` strings, dataclasses, tuples of one
-            type and unions of those.
+            type, unions of those, and dicts, whose values are taken as they are.
         data: from ``json.loads``.
 
     Raises:
@@ -64,6 +64,8 @@ def _make(hint: Any, known: dict[Any, _Reader]) -> _Reader:
         return _of_union(options, known)
     if origin is Literal:
         return _of_values(options)
+    if origin is dict:
+        return _of_exactly(dict)
     if hint is float:
         return _read_float
     if hint in (str, int, bool, NoneType):

@@ -11,28 +11,42 @@ from typing import Any
 from mobiledeploy.device_tests.accuracy_run import SCHEMA_VERSION as ACCURACY_VERSION
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
 from mobiledeploy.device_tests.history.decode import NotDecodable, decode
+from mobiledeploy.device_tests.history.findings import SCHEMA_VERSION as FINDING_VERSION
+from mobiledeploy.device_tests.history.findings import Finding
 from mobiledeploy.device_tests.history.rows import Kind
 from mobiledeploy.device_tests.latency_run import SCHEMA_VERSION as LATENCY_VERSION
 from mobiledeploy.device_tests.latency_run import LatencyRun
 from mobiledeploy.errors import InputError
 
-Run = LatencyRun | AccuracyRun
+Run = LatencyRun | AccuracyRun | Finding
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 SCHEMA_VERSION = 1
 # A run of version N becomes one of N + 1; add one for each change of a run's fields.
 # Latency 1 knew no labs, and a run without one is as it was.
-UPGRADES: dict[str, dict[int, Upgrade]] = {"latency": {1: lambda run: run}, "accuracy": {}}
+UPGRADES: dict[str, dict[int, Upgrade]] = {
+    "latency": {1: lambda run: run},
+    "accuracy": {},
+    "gate": {},
+    "diagnosis": {},
+}
+# Kind -> what its document holds, and the latest version of that.
+_HELD: dict[Kind, tuple[type[Run], int]] = {
+    "latency": (LatencyRun, LATENCY_VERSION),
+    "accuracy": (AccuracyRun, ACCURACY_VERSION),
+    "gate": (Finding, FINDING_VERSION),
+    "diagnosis": (Finding, FINDING_VERSION),
+}
 _LEVEL = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A run and what the history knows beside it.
+    """A run, or a finding, and what the history knows beside it.
 
     Attributes:
         id: 32 hexadecimal digits.
-        time: UTC, ISO 8601: when a latency run began, when an accuracy run was stored.
-        device: its reference; None: an accuracy run of this host.
+        time: UTC, ISO 8601: when a latency run began, when another one was stored.
+        device: its reference; None: an accuracy run of this host, or a diagnosis.
         label: the user's own word.
         commit: of the user's project.
         harness: version of mobiledeploy that measured.
@@ -49,7 +63,9 @@ class Record:
 
     @property
     def kind(self) -> Kind:
-        """``latency`` or ``accuracy``."""
+        """What the run is."""
+        if isinstance(self.run, Finding):
+            return self.run.kind
         return "latency" if isinstance(self.run, LatencyRun) else "accuracy"
 
     def to_dict(self) -> dict[str, Any]:
@@ -149,7 +165,7 @@ class _Head:
 def _read_run(
     kind: Kind, data: Mapping[str, Any], where: str, upgrades: Mapping[str, Mapping[int, Upgrade]]
 ) -> Run:
-    current = LATENCY_VERSION if kind == "latency" else ACCURACY_VERSION
+    type_of_run, current = _HELD[kind]
     version = data["schema_version"]
     if type(version) is not int:
         raise NotDecodable("no version", "run.schema_version")
@@ -162,7 +178,6 @@ def _read_run(
         upgraded = upgrades[kind][version](upgraded)
         version += 1
     upgraded["schema_version"] = version
-    type_of_run: type[LatencyRun] | type[AccuracyRun] = LatencyRun if kind == "latency" else AccuracyRun
     # Beside its fields a run writes figures that it draws from them, and draws them anew.
     names = {item.name for item in fields(type_of_run)}
     try:

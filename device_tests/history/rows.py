@@ -8,8 +8,7 @@ from typing import Literal
 
 from mobiledeploy.device_tests.latency_run import EMULATED_CLOCK
 
-Kind = Literal["latency", "accuracy"]
-KINDS: tuple[Kind, ...] = ("latency", "accuracy")
+Kind = Literal["latency", "accuracy", "gate", "diagnosis"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +19,8 @@ class Row:
 
     Attributes:
         id: 32 hexadecimal digits.
-        kind: ``latency`` or ``accuracy``.
-        time: UTC: when a latency run began, when an accuracy run was stored.
+        kind: of ``Kind``; a ``gate`` and a ``diagnosis`` are no runs, and have no figures.
+        time: UTC: when a latency run began, when another one was stored.
         device: its reference.
         device_name, soc, build, device_kind: maker and model, chip, system, ``android``...
         emulated: a virtual device.
@@ -36,6 +35,7 @@ class Row:
         memory_peak: bytes.
         images: number.
         top1, top5: shares, 0..1, of a classifier.
+        outcome: of a gate or a diagnosis.
         harness: version of mobiledeploy.
         git_commit: of the user's project.
         label: the user's own word.
@@ -74,6 +74,7 @@ class Row:
     images: int | None
     top1: float | None
     top5: float | None
+    outcome: str | None
     harness: str
     git_commit: str | None
     label: str | None
@@ -95,7 +96,7 @@ class Filter:
         device: part of its reference or name, upper or lower case alike.
         model: part of the file's name, or the beginning of its sha256.
         engine: part of its name.
-        kind: ``latency`` or ``accuracy``.
+        kind: one of ``Kind``.
         label: the whole label.
         since, before: UTC; ``since`` included.
         complete: only those that came to their end, or only the others.

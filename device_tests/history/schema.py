@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 VERSION_TABLE = "mobiledeploy_history_version"
 # Of the scripts in migrations/versions, oldest first.
-VERSIONS = ("0001", "0003")
+VERSIONS = ("0001", "0002", "0003")
 # Any number that no other program on the same server is likely to use.
 _LOCK = 0x6D6F_6269_6C65
 _LOCK_TIMEOUT = "30s"

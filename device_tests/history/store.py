@@ -95,7 +95,7 @@ class History:
         """Store a run with all its samples; one of a lab that is there already stays as it is.
 
         Args:
-            run: of latency or accuracy.
+            run: of latency or accuracy, or a finding.
             label: the user's own word.
             commit: of the user's project; None: as a build server's variable or git says here.
 

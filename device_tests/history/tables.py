@@ -1,4 +1,4 @@
-"""The one table of runs.  A change here needs a migration beside the others."""
+"""The one table of runs, gates and diagnoses.  A change here needs a migration beside the others."""
 
 from __future__ import annotations
 
@@ -79,6 +79,7 @@ class StoredRun(Base):
     images: Mapped[int | None] = mapped_column(BigInteger)
     top1: Mapped[float | None] = mapped_column(Double)
     top5: Mapped[float | None] = mapped_column(Double)
+    outcome: Mapped[str | None] = mapped_column(Text)
     harness: Mapped[str] = mapped_column(Text)
     git_commit: Mapped[str | None] = mapped_column(Text)
     label: Mapped[str | None] = mapped_column(Text)

@@ -6,11 +6,12 @@ import contextlib
 import difflib
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from distributed import Client, Future, KilledWorker
 from distributed.client import FutureCancelledError
@@ -21,7 +22,7 @@ from mobiledeploy.device_tests.lab.jobs import Answer, Job
 from mobiledeploy.device_tests.lab.keeping import cut, unpack_runs
 from mobiledeploy.device_tests.lab.leases import KIND, Offer, Seen, Watched
 from mobiledeploy.device_tests.lab.settings import split_address, versions
-from mobiledeploy.device_tests.lab.worker import Attempt, attempt, resource
+from mobiledeploy.device_tests.lab.worker import CORE, Attempt, attempt, resource
 from mobiledeploy.device_tests.latency_run import LatencyRun
 from mobiledeploy.device_tests.lock import Owner, this_process
 from mobiledeploy.errors import EnvironmentProblem, InputError
@@ -33,6 +34,19 @@ _PAUSE = 0.5
 _GRACE = 10.0
 
 Announce = Callable[[str], None]
+_Made = TypeVar("_Made", covariant=True)
+
+
+class Order(Protocol[_Made]):
+    """What is computed somewhere: plain data that can be pickled, and gives the same everywhere."""
+
+    def do(self) -> _Made:
+        """Do it."""
+
+
+def do(order: Order[_Made]) -> _Made:
+    """What Dask runs."""
+    return order.do()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +109,59 @@ class Lab:
             )
             for row in self._ask("lab_seen")
         ]
+
+    def cores(self) -> dict[str, int]:
+        """Processes that compute, by host."""
+        found: dict[str, int] = self._ask("lab_cores")
+        return found
+
+    def compute(self, orders: Sequence[Order[_Made]]) -> Iterator[_Made]:
+        """What orders make, in their order, on the cores of the lab's hosts.
+
+        An order gives the same wherever it is done: one whose process died is done again elsewhere.
+
+        Args:
+            orders: that can be pickled, of a module that all hosts have.
+
+        Raises:
+            LabUnavailableError: no host has cores (any more), or the processes of one order died.
+            Exception: what the first order that failed has raised.
+        """
+        futures: list[Future[_Made]] = []
+        try:
+            for index, order in enumerate(orders):
+                # No more than are soon done: an order may carry images.
+                ahead = index + 1 + sum(self.cores().values())
+                futures += [self._submit(each) for each in orders[len(futures) : ahead]]
+                yield self._made(order, futures, index)
+        finally:
+            with contextlib.suppress(OSError, CancelledError):
+                self._client.cancel(futures)
+
+    def _submit(self, order: Order[_Made]) -> Future[_Made]:
+        key = f"mobiledeploy-{uuid.uuid4().hex}"
+        return self._client.submit(do, order, key=key, resources={CORE: 1}, pure=False)
+
+    def _made(self, order: Order[_Made], futures: list[Future[_Made]], index: int) -> _Made:
+        for _ in range(ATTEMPTS):
+            try:
+                while not futures[index].done():
+                    with contextlib.suppress(TimeoutError):
+                        futures[index].result(timeout=_PAUSE)
+                    if not self.cores():
+                        raise LabUnavailableError(
+                            "no host of the lab has cores", where=self.where, hint="See lab worker --cores"
+                        )
+                return futures[index].result()
+            except KilledWorker:
+                futures[index] = self._submit(order)
+            except (FutureCancelledError, CancelledError) as error:
+                raise self._gone() from error
+        raise LabUnavailableError(
+            f"the process that computes died {ATTEMPTS} times",
+            where=self.where,
+            hint="Often the memory of a host is full: give --cores less there",
+        )
 
     def run(self, errand: Errand, announce: Announce, stop: threading.Event) -> Outcome:
         """Run a job on a device that is free, and on an equal one if that device or its host fails.

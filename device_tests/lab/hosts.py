@@ -7,7 +7,7 @@ import contextlib
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
 
 from distributed import Client, Nanny, Scheduler, Status, rpc
 from distributed.deploy.spec import SpecCluster
@@ -19,7 +19,7 @@ from mobiledeploy.device_tests.lab.client import CONNECT_TIMEOUT, Lab, check_ver
 from mobiledeploy.device_tests.lab.errors import LabUnavailableError
 from mobiledeploy.device_tests.lab.scheduler import scheduler_options
 from mobiledeploy.device_tests.lab.settings import split_address
-from mobiledeploy.device_tests.lab.worker import nanny_options
+from mobiledeploy.device_tests.lab.worker import core_options, nanny_options
 from mobiledeploy.errors import InputError
 
 Announce = Callable[[str], None]
@@ -58,16 +58,35 @@ async def _serve_scheduler(listen: str, seconds: float, announce: Announce) -> N
     await scheduler.close()
 
 
-def serve_devices(
-    scheduler: str, entries: Sequence[Entry], host: str, history: str | None, announce: Announce
-) -> None:
-    """Offer devices of this host until this process is told to end (SIGINT, SIGTERM).
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a host gives to a lab.
+
+    Attributes:
+        name: as the lab calls it.
+        entries: its devices.
+        cores: processes that compute.
+        history: where its devices' runs are stored, too; None: nowhere.
+    """
+
+    name: str
+    entries: tuple[Entry, ...]
+    cores: int = 0
+    history: str | None = None
+
+    @property
+    def offered(self) -> str:
+        """For people."""
+        cores = [f"{self.cores} cores"] if self.cores else []
+        return ", ".join([*(entry.name for entry in self.entries), *cores])
+
+
+def serve_host(scheduler: str, host: Host, announce: Announce) -> None:
+    """Offer devices and cores of this host until this process is told to end (SIGINT, SIGTERM).
 
     Args:
         scheduler: the lab's.
-        entries: the devices.
-        host: this one, as the lab calls it.
-        history: where their runs are stored, too; None: nowhere.
+        host: this one.
         announce: told when they are ready.
 
     Raises:
@@ -83,20 +102,19 @@ def serve_devices(
         raise LabUnavailableError(
             f"its host is not found ({error.strerror})", where=scheduler, hint="Check --scheduler"
         ) from error
-    options = [nanny_options(entry, host, history, listen) for entry in entries]
-    asyncio.run(_serve_devices(scheduler, entries, host, options, announce))
+    asyncio.run(_serve_host(scheduler, host, listen, announce))
 
 
-async def _serve_devices(
-    scheduler: str, entries: Sequence[Entry], host: str, options: Sequence[dict[str, Any]], announce: Announce
-) -> None:
+async def _serve_host(scheduler: str, host: Host, listen: str, announce: Announce) -> None:
     ended = _told_to_end()
-    await _look_before(scheduler, entries)
+    await _look_before(scheduler, host.entries)
+    options = [nanny_options(entry, host.name, host.history, listen) for entry in host.entries]
+    options += [core_options(host.name, number, listen) for number in range(host.cores)]
     nannies: list[Nanny] = []
     try:
         for each in options:
             nannies.append(await Nanny(scheduler, **each))  # noqa: PERF401
-        announce(f"{host}: offers {', '.join(entry.name for entry in entries)} to {scheduler}")
+        announce(f"{host.name}: offers {host.offered} to {scheduler}")
         while not ended.is_set():
             if any(item.status in (Status.closed, Status.closing, Status.failed) for item in nannies):
                 raise LabUnavailableError(

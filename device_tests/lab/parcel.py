@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -50,15 +50,20 @@ class Parcel:
         return target
 
 
-def pack(path: Path) -> Parcel:
-    """Read a file, or a folder with all below it.
+def pack(path: Path, only: Sequence[Path] | None = None) -> Parcel:
+    """Read a file, or a folder.
+
+    Args:
+        path: of it.
+        only: files below the folder; None: all.
 
     Raises:
         InputError: it cannot be read.
     """
     try:
         if path.is_dir():
-            files = sorted(item.relative_to(path).as_posix() for item in path.rglob("*") if item.is_file())
+            below = [item for item in path.rglob("*") if item.is_file()] if only is None else only
+            files = sorted(item.relative_to(path).as_posix() for item in below)
             members = tuple((file, (path / file).read_bytes()) for file in files)
         else:
             members = ((WHOLE, path.read_bytes()),)
@@ -66,7 +71,7 @@ def pack(path: Path) -> Parcel:
         raise InputError(
             f"cannot be read ({error.strerror})", where=str(path), hint="Check the path"
         ) from error
-    return Parcel(path.name, members, _digest(members))
+    return Parcel(path.name or path.resolve().name, members, _digest(members))
 
 
 def _digest(members: Iterable[tuple[str, bytes]]) -> str:

@@ -137,12 +137,13 @@ def gate_in_lab(
     return replace(report, runs=(*outcome.cut, *outcome.answer.runs), notes=(*report.notes, *notes))
 
 
-def devices_of(host: str, names: Sequence[str] = ()) -> list[Entry]:
+def devices_of(host: str, names: Sequence[str] = (), *, may_lack: bool = False) -> list[Entry]:
     """Devices of ``devices.toml`` that a host holds.
 
     Args:
         host: as the lab calls it.
         names: only these; empty: all.
+        may_lack: it may hold none.
 
     Raises:
         InputError: there is none, or one of the names is not held by this host.
@@ -155,7 +156,7 @@ def devices_of(host: str, names: Sequence[str] = ()) -> list[Entry]:
             where=missing,
             hint=f"It holds {', '.join(held) or 'none'} of devices.toml",
         )
-    if not held:
+    if not held and not may_lack:
         hosts = sorted({entry.host for entry in entries.values() if entry.host})
         raise InputError(
             f"no device of devices.toml is held by the host {host}",

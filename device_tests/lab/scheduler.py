@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from distributed import Scheduler
 from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed.scheduler import WorkerState
 
 from mobiledeploy.device_tests.lab.leases import LEASE_SECONDS, LeaseTable, Offer
 from mobiledeploy.device_tests.lab.settings import split_address, versions
+from mobiledeploy.device_tests.lab.worker import CORE, CORE_OF_HOST
 from mobiledeploy.device_tests.lock import Owner
 from mobiledeploy.errors import InputError
 
@@ -24,9 +28,11 @@ class LabPlugin(SchedulerPlugin):
 
     def __init__(self, seconds: float = LEASE_SECONDS) -> None:
         self._table = LeaseTable(seconds)
+        self._workers: Mapping[str, WorkerState] = {}
 
     async def start(self, scheduler: Scheduler) -> None:
         """Be there to be asked."""
+        self._workers = scheduler.workers
         names = [name for name in dir(self) if name.startswith("lab_")]
         scheduler.handlers.update({name: getattr(self, name) for name in names})
 
@@ -41,6 +47,11 @@ class LabPlugin(SchedulerPlugin):
     def lab_versions(self) -> dict[str, str]:
         """See ``settings.versions``."""
         return versions()
+
+    def lab_cores(self) -> dict[str, int]:
+        """Processes that compute, by host."""
+        names = [str(worker.name) for worker in self._workers.values() if CORE in worker.resources]
+        return dict(Counter(name.rpartition(CORE_OF_HOST)[0] for name in sorted(names)))
 
     def lab_offer(self, offer: dict[str, Any]) -> str:
         """A worker's device; what is wrong with it, empty if nothing."""

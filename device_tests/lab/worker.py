@@ -26,6 +26,8 @@ from mobiledeploy.device_tests.latency_run import LabUse, LatencyRun
 from mobiledeploy.errors import InputError, MobileDeployError
 
 PLUGIN = "mobiledeploy-device"
+# Dask's name for what a process that computes has, and what stands in its name after that of its host.
+CORE, CORE_OF_HOST = "core", ":core-"
 # A lease is renewed this often in its time, and told how far the run is at least so often, in seconds.
 _RENEWALS, _PACE = 4, 2.0
 _RPC_TIMEOUT = 10.0
@@ -66,16 +68,32 @@ def nanny_options(entry: Entry, host: str, history: str | None, listen: str) -> 
         history: of the host.
         listen: the one IP address to listen on.
     """
+    own = {"resources": {resource(entry.name): 1}, "plugins": (DevicePlugin(entry, host, history),)}
+    return _options(f"{host}:{entry.name}", listen) | own
+
+
+def core_options(host: str, number: int, listen: str) -> dict[str, Any]:
+    """The same for a process that computes, and has no device.
+
+    Args:
+        host: as the lab calls it.
+        number: of the process on it.
+        listen: the one IP address to listen on.
+    """
+    # As many processes as cores: one thread each.
+    own = {"resources": {CORE: 1}, "env": {"OMP_NUM_THREADS": "1"}}
+    return _options(f"{host}{CORE_OF_HOST}{number}", listen) | own
+
+
+def _options(name: str, listen: str) -> dict[str, Any]:
     return {
         "nthreads": 1,
-        "name": f"{host}:{entry.name}",
-        "resources": {resource(entry.name): 1},
+        "name": name,
         "host": listen,
         "dashboard": False,
         "dashboard_address": "127.0.0.1:0",
-        # What is measured here may take what it needs.
+        # What is done here may take what it needs.
         "memory_limit": 0,
-        "plugins": (DevicePlugin(entry, host, history),),
     }
 
 

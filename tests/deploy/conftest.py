@@ -14,6 +14,12 @@ from mobiledeploy.contract import Preprocessing, Provenance
 from mobiledeploy.source import SourceModel
 
 
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A history of the test alone."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ".state"))
+
+
 @pytest.fixture
 def tiny() -> SourceModel:
     return SourceModel(

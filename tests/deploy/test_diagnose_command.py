@@ -14,6 +14,8 @@ from PIL import Image
 from mobiledeploy.deploy.cli import main
 from mobiledeploy.deploy.layer_diagnosis import diagnose
 from mobiledeploy.deploy.layer_plot import plot
+from mobiledeploy.device_tests.history import open_history
+from mobiledeploy.device_tests.history.findings import Finding
 from mobiledeploy.errors import EnvironmentProblem, InputError
 from mobiledeploy.quantize import Diagnosis, LayerNoise, Recipe
 from mobiledeploy.source import SourceModel
@@ -74,6 +76,13 @@ def test_all_rows_are_in_the_json(capsys: pytest.CaptureFixture[str], photos: Pa
     assert data["verdict"].startswith(f"{data['total']:.1f} dB in all")
     assert {"load", "export", "calibrate", "diagnose", "plot"} <= set(data["seconds"])
     assert Path(data["plot"]).read_text().count("<svg") == 1
+    with open_history() as history:
+        (row,) = history.find()
+        assert ([row.id], row.kind, row.model_name) == (data["history"]["ids"], "diagnosis", MODEL)
+        stored = history.load(row.id)
+    assert isinstance(stored, Finding)
+    assert stored.data["layers"] == data["layers"]
+    assert ask(capsys, MODEL, "--calibration", photos, "--no-store")[1]["history"]["ids"] == []
 
 
 def test_the_table_sorts_and_cuts(capsys: pytest.CaptureFixture[str], photos: Path) -> None:

@@ -92,6 +92,7 @@ def test_columns_are_those_of_the_run(history: History) -> None:
         images=None,
         top1=None,
         top5=None,
+        outcome=None,
         harness="0.1.0",
         git_commit="0123456789abcdef",
         label="nightly",

@@ -19,10 +19,11 @@ from mobiledeploy.device_tests.affinity import check_affinity
 from mobiledeploy.device_tests.cooling import Coolness
 from mobiledeploy.device_tests.gate import Setting, Stored, gate, gates_from_table, parse_seconds
 from mobiledeploy.device_tests.gate.calibrate import calibrated_gate
-from mobiledeploy.device_tests.gate.formats import FORMATS
-from mobiledeploy.device_tests.gate.formats.words import found, interval, limit
+from mobiledeploy.device_tests.gate.formats import FORMATS, words
 from mobiledeploy.device_tests.gate.report import GateReport
 from mobiledeploy.device_tests.history import open_history
+from mobiledeploy.device_tests.history.documents import Run
+from mobiledeploy.device_tests.history.findings import gate_finding
 from mobiledeploy.device_tests.lab.runs import gate_in_lab, is_for_lab
 from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.formats import read_artifact
@@ -35,7 +36,8 @@ def run(task: Task) -> Done:
     """Decide; a fail is kept as a pass is, so that nobody tries again until it is green."""
     given = task.settings
     report = _decide(task)
-    ids, problem = store(report.runs, task.history, task.label) if task.store else ([], "")
+    found: list[Run] = [*report.runs, gate_finding(report)]
+    ids, problem = store(found, task.history, task.label) if task.store else ([], "")
     for kind in given["reports"]:
         (task.folder / kind).write_text(FORMATS[kind](report), encoding="utf-8", newline="\n")
     data = {**_describe(report), "history": {"ids": ids, "problem": problem}}
@@ -131,9 +133,9 @@ def _describe(report: GateReport) -> dict[str, Any]:
             {
                 "name": item.name,
                 "outcome": item.outcome,
-                "limit": limit(item),
-                "found": found(item),
-                "interval": interval(item),
+                "limit": words.limit(item),
+                "found": words.found(item),
+                "interval": words.interval(item),
                 "reason": item.reason,
             }
             for item in report.gates

@@ -13,10 +13,11 @@ from mobiledeploy.deploy.packages.measured import Measured, measured_of
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
 from mobiledeploy.device_tests.conditions import utc_now
 from mobiledeploy.device_tests.history.columns import to_row
-from mobiledeploy.device_tests.history.documents import Record, Run, read
+from mobiledeploy.device_tests.history.documents import Record, read
+from mobiledeploy.device_tests.latency_run import LatencyRun
 
 
-def write_run(run: Run, file: Path) -> None:
+def write_run(run: LatencyRun | AccuracyRun, file: Path) -> None:
     """Write a run as the history would keep it."""
     time = utc_now() if isinstance(run, AccuracyRun) else run.started
     record = Record(_identity(run), time, run.device, None, None, __version__, run)
@@ -35,7 +36,7 @@ def measured_in(files: Iterable[Path]) -> Measured:
     return measured_of(sorted(rows, key=lambda row: (row.kind, row.device or "", row.id)))
 
 
-def _identity(run: Run) -> str:
+def _identity(run: LatencyRun | AccuracyRun) -> str:
     """Of what was found, not of when: the same predictions are the same run."""
     found: Any = run.to_dict()
     if isinstance(run, AccuracyRun):

@@ -10,10 +10,7 @@ from mobiledeploy.deploy.report.vega import Spec, layer, rounded, spec, tooltip
 from mobiledeploy.device_tests.errors import one_line
 
 _LEAD = "Signal to quantization noise, dB: higher is better."
-_MISSING = (
-    "No diagnosis: the history keeps none. mobiledeploy diagnose MODEL --calibration DIR --json prints one, "
-    "and --diagnosis FILE shows it here."
-)
+_MISSING = "No diagnosis among what is shown: mobiledeploy diagnose MODEL --calibration DIR stores one."
 _NOTE = (
     "Bars: the outputs with this layer alone in int8; short ones cost most. Line: each layer's own result, "
     "int8 up to there."
@@ -30,7 +27,7 @@ _HEADS = (
 
 def tell(story: Story) -> Section:
     """A plot and a table for each diagnosis."""
-    diagnoses = story.given.diagnoses
+    diagnoses = story.diagnoses
     if not diagnoses:
         return Section("layers", "Error by layer", _LEAD, notes=(_MISSING,))
     plots, tables, notes = [], [], []

@@ -1,0 +1,60 @@
+"""Where the files of a sweep are made: on all cores of this host, or on those of a lab's hosts."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from mobiledeploy.device_tests.lab.settings import configure
+from mobiledeploy.parallel import usable_cores
+
+if TYPE_CHECKING:
+    from mobiledeploy.device_tests.lab.client import Order
+
+_Made = TypeVar("_Made")
+
+
+def compute(
+    orders: Sequence[Order[_Made]], scheduler: str | None, announce: Callable[[str], None]
+) -> Iterator[_Made]:
+    """What orders make, in their order, as many at a time as there are cores.
+
+    Args:
+        orders: that can be pickled, and give the same wherever they are done.
+        scheduler: of a lab; None: they are done here.  They are, too, where no host of it has cores.
+        announce: told where they are done.
+
+    Raises:
+        LabUnavailableError: no lab's scheduler answers, or it has gone.
+        EnvironmentProblem: Dask is not installed, or of another version.
+        Exception: what the first order that failed has raised.
+    """
+    if scheduler is None:
+        yield from _here(orders)
+        return
+    configure()
+    from mobiledeploy.device_tests.lab.client import open_lab
+
+    with open_lab(scheduler) as lab:
+        if cores := lab.cores():
+            announce(", ".join(f"{count} cores of {host}" for host, count in cores.items()))
+            yield from lab.compute(orders)
+            return
+    announce("no host of the lab has cores that compute: done here")
+    yield from _here(orders)
+
+
+def _here(orders: Sequence[Order[_Made]]) -> Iterator[_Made]:
+    with ProcessPoolExecutor(usable_cores(), multiprocessing.get_context("spawn")) as pool:
+        made = [pool.submit(_do, order) for order in orders]
+        try:
+            for future in made:
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _do(order: Order[_Made]) -> _Made:
+    return order.do()
