@@ -28,7 +28,7 @@ from mobiledeploy.device_tests.history.documents import pack
 from mobiledeploy.device_tests.history.engine import make_engine, writing
 from mobiledeploy.device_tests.history.findings import Finding, diagnosis_finding, gate_finding
 from mobiledeploy.device_tests.history.places import VARIABLE, find_place
-from mobiledeploy.device_tests.history.schema import migrations
+from mobiledeploy.device_tests.history.schema import VERSIONS, migrations
 from mobiledeploy.device_tests.history.store import _record
 from mobiledeploy.errors import InputError
 
@@ -59,7 +59,7 @@ def test_a_diagnosis_comes_back_as_it_was(tmp_path: Path, history_url: str) -> N
 
 
 def test_a_history_of_version_1_keeps_its_runs(history_url: str) -> None:
-    """As the version that wrote it left it: made by its script, rows without an outcome."""
+    """As the version that wrote it left it: made by its script, rows without what came later."""
     place = find_place(history_url)
     engine = make_engine(place)
     config = Config()
@@ -75,7 +75,8 @@ def test_a_history_of_version_1_keeps_its_runs(history_url: str) -> None:
         for run in runs:
             record = _record(run, "nightly", "c0ffee")
             values = {**asdict(to_row(record, record.to_dict())), "document": pack(record.to_dict())}
-            del values["outcome"]
+            for later in ("outcome", "metric", "value"):
+                del values[later]
             connection.execute(insert(StoredRun).values(values))
     with writing(engine, place) as connection:
         assert connection.exec_driver_sql(VERSION).scalar() == "0001"
@@ -83,10 +84,11 @@ def test_a_history_of_version_1_keeps_its_runs(history_url: str) -> None:
         rows = history.find(Filter(label="nightly"))
         assert {row.kind: history.load(row.id) for row in rows} == {"latency": runs[0], "accuracy": runs[1]}
         assert {row.outcome for row in rows} == {None}
+        assert {(row.metric, row.value) for row in rows} == {(None, None), ("top-1", runs[1].top1.share)}
         history.add(gate_finding(ALL))
         assert history.count() == 3
     with writing(engine, place) as connection:
-        assert connection.exec_driver_sql(VERSION).scalar() == "0002"
+        assert connection.exec_driver_sql(VERSION).scalar() == VERSIONS[-1]
 
 
 def test_the_command_knows_them(
