@@ -84,7 +84,12 @@ def append_labels(model: bytes, contract: Contract) -> bytes:
 
 
 def _is_labelled(spec: TensorSpec, contract: Contract) -> bool:
-    """Whether its last axis has a place for each label; a detector's has the background before them."""
+    """Whether its last axis has a place for each label; a detector's has the background before them.
+
+    Of a detector that decodes its own boxes: whether it holds indices of labels.
+    """
+    if contract.suppression is not None:
+        return bool(contract.labels) and spec.name == "classes"
     background = contract.anchors is not None
     return bool(contract.labels) and spec.shape[-1:] == (len(contract.labels) + background,)
 
@@ -122,6 +127,8 @@ def _output(builder: Builder, spec: TensorSpec, contract: Contract) -> int:
         said, kind = "Class names in output order", _TENSOR_AXIS_LABELS
         if contract.anchors is not None:
             said, kind = "Class names; the background, the first column, has none", _TENSOR_VALUE_LABELS
+        elif contract.suppression is not None:
+            said, kind = "Class names by index", _TENSOR_VALUE_LABELS
         names = {0: builder.CreateString(LABEL_FILE), 1: builder.CreateString(said)}
         fields[6] = _vector(builder, [_table(builder, names, small={2: kind})])
     return _table(builder, fields)

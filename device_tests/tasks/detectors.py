@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 # COCO counts the best 100 of an image; what scores less comes last in its ranking and costs time.
 THRESHOLD, LARGEST = 0.01, 100
+_OBJECTS = ("boxes", "scores", "classes", "count")
+# COCO numbers its classes up to 90, and so do detectors without labels.
+_COCO = 90
 
 
 class Decoder(Protocol):
@@ -73,7 +76,33 @@ def _raw_heads(contract: Contract, outputs: Sequence[TensorSpec]) -> RawHeads | 
     return RawHeads(boxes, logits, contract.anchors)
 
 
-_FORMS: tuple[Callable[[Contract, Sequence[TensorSpec]], Decoder | None], ...] = (_raw_heads,)
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Objects that the file itself has found; what it left out is lost for the metric, too.
+
+    Attributes:
+        places: of ``boxes``, ``scores``, ``classes`` and ``count`` among the outputs.
+        classes: see ``Decoder``.
+    """
+
+    places: Mapping[str, int]
+    classes: int
+
+    def decode(self, outputs: Sequence[np.ndarray]) -> Detections:
+        """See ``Decoder``."""
+        boxes, scores, classes, count = (outputs[self.places[name]][0] for name in _OBJECTS)
+        number = int(count)
+        return Detections(boxes[:number], scores[:number], classes[:number].astype(int))
+
+
+def _decoded(contract: Contract, outputs: Sequence[TensorSpec]) -> Decoded | None:
+    places = {spec.name: place for place, spec in enumerate(outputs)}
+    if contract.suppression is None or not set(_OBJECTS) <= places.keys():
+        return None
+    return Decoded(places, len(contract.labels) or _COCO)
+
+
+_FORMS: tuple[Callable[[Contract, Sequence[TensorSpec]], Decoder | None], ...] = (_raw_heads, _decoded)
 
 
 def find_decoder(contract: Contract | None, outputs: Sequence[TensorSpec]) -> Decoder:

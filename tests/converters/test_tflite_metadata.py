@@ -9,7 +9,15 @@ from dataclasses import replace
 import pytest
 from tflite_builder import float_dense
 
-from mobiledeploy.contract import AnchorGrid, Anchors, Contract, Preprocessing, Provenance, TensorSpec
+from mobiledeploy.contract import (
+    AnchorGrid,
+    Anchors,
+    Contract,
+    Preprocessing,
+    Provenance,
+    Suppression,
+    TensorSpec,
+)
 from mobiledeploy.converters.tflite.metadata import (
     LABEL_FILE,
     METADATA_NAME,
@@ -113,6 +121,14 @@ def test_labels_of_a_detector_leave_out_the_background() -> None:
     assert found.notes.outputs[1].files == (AttachedFile(LABEL_FILE, "value-labels"),)
     with pytest.raises(InputError, match="4 labels, but no output"):
         model_metadata(replace(detector, labels=("a", "b", "c", "d")))
+
+
+def test_labels_of_decoded_boxes_are_values() -> None:
+    found = ("boxes", (1, 5, 4)), ("scores", (1, 5)), ("classes", (1, 5)), ("count", (1,))
+    outputs = tuple(TensorSpec(name, shape, "float32") for name, shape in found)
+    detector = replace(CLASSIFIER, outputs=outputs, task="object-detection", suppression=Suppression())
+
+    assert [bool(output.files) for output in written(detector).notes.outputs] == [False, False, True, False]
 
 
 def test_labels_that_fit_no_output() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from mobiledeploy.contract import TensorSpec
+from mobiledeploy.contract import Suppression, TensorSpec
 from mobiledeploy.deploy.conversion import convert_all
 from mobiledeploy.deploy.evaluation import evaluate
 from mobiledeploy.deploy.training import train
@@ -115,7 +115,13 @@ def test_head_learns_and_its_files_are_as_good(task: str, tmp_path: Path) -> Non
 
     wanted = of_pytorch(source, plain[1], tmp_path / "judging", judging)
     assert wanted >= toy.least
-    for file in (*plain, *rounded):
+    decoding = []
+    if task == "object-detection":
+        made = convert_all(
+            source, ("tflite", "onnx"), name="nms", suppression=Suppression(0.01), output=tmp_path / "nms"
+        )
+        decoding = [conversion.artifact for conversion in made]
+    for file in (*plain, *rounded, *decoding):
         found = evaluate(file.path, tmp_path / "judging", labels=judging).figures[0].value
         assert found == pytest.approx(wanted, abs=0.01), file.path.name
 
