@@ -148,7 +148,7 @@ def decode(
     kept = [
         (scores[index, kind], index, kind)
         for kind in range(scores.shape[1])
-        for index in suppress(boxes, scores[:, kind], threshold, overlap)
+        for index in suppress(boxes, scores[:, kind], threshold, overlap, largest)
     ]
     kept = sorted(kept, key=lambda item: (-item[0], item[1], item[2]))[:largest]
     indices = np.array([index for _, index, _ in kept], int)
@@ -159,14 +159,22 @@ def decode(
     )
 
 
-def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float, overlap: float) -> list[int]:
-    """Non-maximum suppression of one class: indices of the boxes that stay, the most certain first."""
+def suppress(
+    boxes: np.ndarray, scores: np.ndarray, threshold: float, overlap: float, largest: int | None = None
+) -> list[int]:
+    """Non-maximum suppression of one class: indices of the boxes that stay, the most certain first.
+
+    Args:
+        boxes: (boxes, 4).
+        scores: (boxes,).
+        threshold, overlap, largest: as for ``decode``; None: any number.
+    """
     import numpy as np
 
     waiting = np.flatnonzero(scores >= threshold)
     waiting = waiting[np.argsort(-scores[waiting], kind="stable")]
     kept: list[int] = []
-    while len(waiting):
+    while len(waiting) and len(kept) != largest:
         first, waiting = int(waiting[0]), waiting[1:]
         kept.append(first)
         waiting = waiting[intersection_over_union(boxes[first], boxes[waiting]) <= overlap]
