@@ -48,6 +48,7 @@ def test_the_less_certain_of_two_that_overlap_is_left_out() -> None:
     assert suppress(boxes, scores, 0.3, 0.6) == [1, 2]
     assert suppress(boxes, scores, 0.3, 0.95) == [1, 0, 2]
     assert suppress(boxes, scores, 0.05, 1.0) == [1, 0, 2, 3]
+    assert suppress(boxes, scores, 0.05, 1.0, 3) == [1, 0, 2]
 
 
 def test_objects_of_an_image() -> None:
