@@ -20,6 +20,8 @@ from mobiledeploy.deploy.cli import main
 from mobiledeploy.deploy.pipeline.cache import FOLDER
 from mobiledeploy.deploy.pipeline.plan import make_plan
 from mobiledeploy.deploy.project.loading import parse
+from mobiledeploy.device_tests.history import Filter, open_history
+from mobiledeploy.device_tests.latency_run import LatencyRun
 from mobiledeploy.device_tests.lock import hold_file
 from mobiledeploy.errors import MobileDeployError
 
@@ -248,6 +250,34 @@ def test_from_a_model_to_a_gated_package(tiny_project: Path, capsys: pytest.Capt
         shutil.rmtree(package)
     next(Path("build/gates").glob("*mlpackage*")).unlink()
     assert contents(Path("build")) == first
+
+
+@pytest.mark.slow
+def test_a_device_is_measured_in_a_lab_and_evaluated(
+    tiny_project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """This machine by two names: of a kind, and as a device whose outputs are compared."""
+    here = f'[devices.here]\nreference = "local"\nfolder = "{tiny_project / "work"}"\nkind = "board"\n'
+    Path("devices.toml").write_text(here)
+    text = TINY.replace('["tflite", "onnx"]', '["tflite"]').replace('"1MB"', '"1MB"\nmax-median = "1s"')
+    measure = 'devices = ["kind:board"]\nevaluate-on = ["here"]\nlaunches = 1\nseconds = 0\n'
+    Path("deploy.toml").write_text(f'{text}[measure]\n{measure}governor = ""\n')
+    arguments = ["run", "--history", "runs.db", "--label", "ci"]
+    code, data = ask(capsys, *arguments)
+    assert code == 0, data
+    steps = {step["step"]: step for step in data["steps"]}
+    beside = steps["evaluate:build_int8.tflite@here"]["data"]["against_host"]
+    assert (beside["images"], beside["sound"]) == (30, True)
+    assert steps["benchmark:kind:board"]["data"]["runs"][0]["device"] == "here"
+    with open_history("runs.db") as history:
+        rows = {row.kind: row for row in history.find(Filter(label="ci"))}
+        assert set(rows) == {"latency", "accuracy", "gate"}
+        assert rows["latency"].device == rows["accuracy"].device == "here"
+        run = history.load(rows["latency"].id)
+    assert isinstance(run, LatencyRun)
+    assert run.lab is not None
+    assert run.lab.kind == "board"
+    assert {step["state"] for step in ask(capsys, *arguments)[1]["steps"]} == {"fresh"}
 
 
 @pytest.mark.slow
