@@ -159,11 +159,16 @@ class Cache:
                 self.write("latest.json", self._latest)
 
     def write(self, name: str, body: Any) -> None:
-        """Write a sealed file of this folder, whole or not at all."""
-        self.work.mkdir(parents=True, exist_ok=True)
+        """Write a sealed file of this folder, whole or not at all.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         partial = self.work / name
-        partial.write_text(seal(body), encoding="ascii")
-        partial.replace(self._folder / name)
+        with writing(self._folder / name):
+            self.work.mkdir(parents=True, exist_ok=True)
+            partial.write_text(seal(body), encoding="ascii")
+            partial.replace(self._folder / name)
 
     def tidy(self) -> None:
         """Remove what broken runs left, and entries that no run has used for long.

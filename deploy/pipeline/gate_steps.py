@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from mobiledeploy.contract import Target
 from mobiledeploy.deploy.gate_baselines import STORED, find_calibration, stored_baseline
-from mobiledeploy.deploy.pipeline.parts import Parts, at, evaluated
+from mobiledeploy.deploy.pipeline.parts import Parts, evaluated, named_at
 from mobiledeploy.deploy.pipeline.step import Product, Source, Step
 from mobiledeploy.deploy.project.schema import FLOAT
-from mobiledeploy.device_tests.gate.limits import REGRESSION, TOP1_DROP, Kind
+from mobiledeploy.device_tests.gate.limits import REGRESSION, TOP1_DROP, Kind, parse_seconds
 from mobiledeploy.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class _Gates:
     def check(self) -> None:
         """What the limits need is there."""
         settings, gates = self._parts.settings, self._gates
+        parse_seconds(gates.time_limit, self._where("time-limit"))
         for kind in (*self.still, *self.timed):
             if kind.runs and not settings.measure.devices:
                 what = f"{kind.name} is measured on a device, and there is none"
@@ -91,6 +92,7 @@ class _Gates:
         product = self._parts.product(target)
         values, sources, takes = self._begin(target, self.timed)
         values |= self._parts.measuring(device)
+        sources |= self._parts.library_source()
         if self._parts.project.calibrated:
             values["calibrated"] = self._calibrated(device, values)
         return self._step(f"{product.file}@{device}", values, sources, takes, device)
@@ -136,7 +138,7 @@ class _Gates:
     def _find_stored(self, reference: str) -> str:
         """The whole id of a stored run that may stand for the baseline of all gates."""
         parts, where = self._parts, self._where("baseline")
-        with at(where), self._open() as history:
+        with named_at(where), self._open() as history:
             run = stored_baseline(history, reference)
         devices = parts.settings.measure.devices
         if TOP1_DROP in self.still:
@@ -153,7 +155,7 @@ class _Gates:
     def _calibrated(self, device: str, values: dict[str, Any]) -> dict[str, Any] | None:
         from mobiledeploy.deploy.pipeline.work.gating import setting_of
 
-        with at(self._where(REGRESSION.name)), self._open() as history:
+        with named_at(self._where(REGRESSION.name)), self._open() as history:
             found = find_calibration(history, device, setting_of(values), needed=True)
         return {"tolerance": found.tolerance, "run": found.run} if found else None
 

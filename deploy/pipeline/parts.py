@@ -76,7 +76,13 @@ class Parts:
             "governor": how.governor,
             "max_temperature": how.max_temperature,
             "runner": how.runner,
+            "engine_library": how.engine_library,
         }
+
+    def library_source(self) -> dict[str, Source]:
+        """What devices are sent beside the runner."""
+        named = self.settings.measure.engine_library
+        return {} if named is None else {"engine library": self.source("measure", "engine-library")}
 
 
 def verified(file: str) -> Product:
@@ -95,7 +101,7 @@ def address(reference: str, where: str) -> dict[str, Any]:
     Raises:
         InputError: there is no such device.
     """
-    with at(where):
+    with named_at(where):
         found = asdict(resolve(reference))
     # A project's folder may be copied to another machine, with what was measured on this one.
     host = [*os.uname()[1:3], os.cpu_count()] if found["kind"] == "local" else None
@@ -106,7 +112,7 @@ def _lab_address(device: str, scheduler: str | None, where: str) -> dict[str, An
     """Of a lab: a name is unique there, and devices of a kind are equal."""
     from mobiledeploy.device_tests.device_file import find_entries
 
-    with at(where):
+    with named_at(where):
         if scheduler is None and all(f"{KIND}{item.kind}" != device for item in find_entries().values()):
             raise InputError(
                 f"no device of devices.toml is of the kind {device.removeprefix(KIND)}",
@@ -117,9 +123,19 @@ def _lab_address(device: str, scheduler: str | None, where: str) -> dict[str, An
 
 @contextmanager
 def at(where: str) -> Iterator[None]:
-    """Errors inside the block are about a place in the file."""
+    """Errors inside the block are about a place in the file, whatever option they name."""
     try:
         yield
     except MobileDeployError as error:
         error.where = where
+        raise
+
+
+@contextmanager
+def named_at(where: str) -> Iterator[None]:
+    """Errors inside the block are about something that a place in the file names."""
+    try:
+        yield
+    except MobileDeployError as error:
+        error.where = f"{where}: {error.where}" if error.where else where
         raise

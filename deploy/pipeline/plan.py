@@ -10,17 +10,22 @@ quantize:int8 --> convert:NAME --> verify:NAME --> evaluate:NAME ---> gate:NAME 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
+from mobiledeploy.deploy.commands.options import read_recipe
 from mobiledeploy.deploy.packages.names import check_name, choose_namespace
 from mobiledeploy.deploy.packages.platforms import find_platform
 from mobiledeploy.deploy.pipeline.file_steps import file_steps
 from mobiledeploy.deploy.pipeline.gate_steps import gate_steps
 from mobiledeploy.deploy.pipeline.parts import Parts, address, at, evaluated
 from mobiledeploy.deploy.pipeline.step import Product, Step
+from mobiledeploy.deploy.project.defaults import recipe_text
 from mobiledeploy.deploy.project.files import PACKAGES, model_of, package_folder, packaged_target
 from mobiledeploy.deploy.project.loading import Project
+from mobiledeploy.device_tests.affinity import check_affinity
 from mobiledeploy.device_tests.lab.leases import KIND
+from mobiledeploy.device_tests.lab.settings import split_address
 from mobiledeploy.errors import InputError
 from mobiledeploy.presets import preset
 
@@ -50,6 +55,14 @@ def _check(project: Project) -> None:
     with at(where("model", "preprocessing")):
         if isinstance(rule, str):
             preset(rule, 224, 224)
+    # What only their steps would tell, after an hour of others.
+    with at(where("recipe")):
+        read_recipe(recipe_text(settings))
+    with at(where("measure", "affinity")):
+        check_affinity(settings.measure.affinity)
+    if settings.measure.scheduler is not None:
+        with at(where("measure", "scheduler")):
+            split_address(settings.measure.scheduler, "")
     with at(where("convert", "precision")):
         calibrated = settings.data.calibration is not None and asked.is_quantized
         asked.check(settings.convert.targets, calibrated, settings.recipe is not None)
@@ -59,6 +72,14 @@ def _check(project: Project) -> None:
             where=where("convert", "max-drop"),
             hint="Take another convert.precision, or leave it out",
         )
+    for key in ("calibration", "images"):
+        folder, output = getattr(settings.data, key), PurePosixPath(settings.convert.output)
+        if folder is not None and output.is_relative_to(folder):
+            raise InputError(
+                f"results would be among data.{key}",
+                where=where("convert", "output"),
+                hint="Give a folder of their own",
+            )
     for key, path in (("labels", settings.data.labels), ("evaluate-on", settings.measure.evaluate_on)):
         if path and settings.data.images is None:
             table = "data" if key == "labels" else "measure"
@@ -82,8 +103,11 @@ def _evaluations(parts: Parts) -> Iterator[Step]:
 def _evaluation(
     parts: Parts, file: Product, values: dict[str, Any], against: dict[str, Product], device: str = ""
 ) -> Step:
+    sources = parts.image_sources()
+    if device:
+        sources |= parts.library_source()
     takes = {"file": file, **against}
-    return Step(evaluated(file, device).step, "evaluate", values, parts.image_sources(), takes, device=device)
+    return Step(evaluated(file, device).step, "evaluate", values, sources, takes, device=device)
 
 
 def _computing(parts: Parts, device: str) -> dict[str, Any]:
@@ -95,12 +119,14 @@ def _computing(parts: Parts, device: str) -> dict[str, Any]:
             where=where,
             hint="Name devices of this host",
         )
-    runner = parts.settings.measure.runner
+    how = parts.settings.measure
+    # A program that gives no outputs, and is no library.
+    timed_alone = how.runner == "benchmark_model"
     return {
         "device": device,
         "address": address(device, where),
-        # The one that gives no outputs.
-        "runner": "auto" if runner == "benchmark_model" else runner,
+        "runner": "auto" if timed_alone else how.runner,
+        "engine_library": None if timed_alone else how.engine_library,
     }
 
 
@@ -114,7 +140,8 @@ def _benchmarks(parts: Parts) -> Iterator[Step]:
             "seconds": how.seconds,
         }
         files = {product.file: product for product in map(parts.product, parts.targets)}
-        yield Step(f"benchmark:{device}", "benchmark", values, {}, files, device=device)
+        sources = parts.library_source()
+        yield Step(f"benchmark:{device}", "benchmark", values, sources, files, device=device)
 
 
 def _packages(parts: Parts, measured: tuple[Step, ...], gates: tuple[Step, ...]) -> Iterator[Step]:

@@ -93,7 +93,7 @@ class Processes:
             "settings": step.settings,
             "inputs": {name: str(path) for name, path in inputs.items()},
             "folder": str(folder),
-            **asdict(self._settings),
+            "for_all": asdict(self._settings),
         }
         # A step has the same log each time.
         log = self._logs / f"{''.join(c if c.isalnum() else '_' for c in step.name)}.log"

@@ -32,13 +32,8 @@ def main() -> None:
         settings=order["settings"],
         inputs={name: Path(path) for name, path in order["inputs"].items()},
         folder=Path(order["folder"]),
-        threads=order["threads"],
-        store=order["store"],
-        history=order["history"],
-        label=order["label"],
-        scheduler=order["scheduler"],
-        wait=order["wait"],
         announce=lambda message: say(announce=message),
+        **order["for_all"],
     )
     try:
         done = perform(order["kind"], task)

@@ -137,6 +137,7 @@ def _measure(settings: Settings) -> Values:
         "governor": how.governor,
         "max_temperature": how.max_temperature,
         "runner": how.runner,
+        "engine_library": how.engine_library,
     }
 
 

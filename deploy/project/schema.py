@@ -18,6 +18,7 @@ from mobiledeploy.contract import InputDtype, Precision, Target, Task
 from mobiledeploy.deploy.commands.options import RunnerName
 from mobiledeploy.deploy.gate_baselines import STORED
 from mobiledeploy.deploy.packages import platforms
+from mobiledeploy.deploy.project.template import SCHEMA_FILE
 from mobiledeploy.device_tests.affinity import ALL
 from mobiledeploy.device_tests.gate.formats import FORMATS
 from mobiledeploy.device_tests.gate.limits import KINDS, Kind
@@ -64,6 +65,13 @@ def _inside_unless(*words: str) -> AfterValidator:
 
 def _baseline(text: str) -> str:
     return text if text == FLOAT or text.startswith(STORED) else _inside(text)
+
+
+def _results(text: str) -> str:
+    parts = PurePosixPath(_inside(text)).parts
+    if not parts or parts[0] == PurePosixPath(SCHEMA_FILE).parts[0]:
+        raise ValueError(f"{text!r} is no folder for results alone")
+    return text
 
 
 def _distinct(items: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -144,7 +152,7 @@ class Convert(Table):
     """Of a quantized TFLite file."""
     max_drop: Annotated[float, Field(ge=0, lt=100)] | None = None
     """Keep the layers that int8 hurts most in float until top-1 drops by no more than so many points."""
-    output: InsidePath = "build"
+    output: Annotated[str, AfterValidator(_results)] = "build"
     """Folder of all results."""
 
 
@@ -188,6 +196,8 @@ class Measure(Table):
     """Wait before each launch until the device is this cool, degrees Celsius."""
     runner: RunnerName = "auto"
     """The native program, the device's own Python, or TFLite's benchmark_model."""
+    engine_library: InsidePath | None = None
+    """Engine for the devices, which Android wants: .so or .aar; or the program benchmark_model."""
 
 
 def _reports(kinds: tuple[str, ...]) -> tuple[str, ...]:

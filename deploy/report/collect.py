@@ -31,15 +31,24 @@ def collect(history: History, wanted: Filter, identities: Sequence[str] = ()) ->
     Args:
         history: open.
         wanted: which runs.
-        identities: only these, or beginnings of them; empty: all that are wanted.
+        identities: only these, or beginnings of them, however many; empty: all that are wanted.
 
     Raises:
-        InputError: there is none, or no run of such an id; one is damaged or of a newer version.
+        InputError: there is none, or no run of such an id; one of these is not wanted, is damaged or of a
+            newer version.
         HistoryUnavailableError: the server has gone.
     """
     chosen = set(history.identify(identities))
-    rows = [row for row in history.find(wanted) if not chosen or row.id in chosen]
     total = history.count()
+    if chosen:
+        # However old they are: who names a run wants it.
+        rows = [row for row in history.find(replace(wanted, last=None)) if row.id in chosen]
+        if left_out := chosen - {row.id for row in rows}:
+            raise InputError(
+                "the other filters leave this run out", where=min(left_out), hint="Give IDs or filters"
+            )
+    else:
+        rows = history.find(wanted)
     if not rows:
         raise _nothing(history.where, total)
     return Collected(history.where, total, tuple(_see(history, row) for row in rows))

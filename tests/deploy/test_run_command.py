@@ -176,7 +176,11 @@ def test_limits_of_files_and_of_time_are_steps_of_their_own(tiny_project: Path) 
         ("[gates]\nmax-top1-drop = 1\n", "line 2: max-top1-drop compares with a baseline"),
         ('[gates]\nbaseline = "old"\nmax-top1-drop = 1\n', "line 3: accuracy needs images"),
         ('[gates]\nbaseline = "float"\nmax-size = "1MB"\n', "line 2: the files are the float ones"),
-        ('[measure]\ndevices = ["no such"]\n', "line 2: no such device"),
+        ('[measure]\ndevices = ["no such"]\n', "line 2: no such: no such device"),
+        ('[measure]\naffinity = "3-1"\n', "line 2: affinity '3-1' goes backwards"),
+        ('[measure]\nscheduler = "lab"\n', "line 2: 'lab' is no address of a scheduler"),
+        ('[gates]\ntime-limit = "5"\n', "line 2: '5' has no unit"),
+        ('[data]\nimages = "x"\n[convert]\noutput = "x/y"\n', "line 4: results would be among data.images"),
         ('[packages.ios]\nname = "lower"\n', "line 1: 'lower' cannot be the name of a class"),
         ('[packages.linux]\ntarget = "coreml"\n', "line 1: a package for linux holds coreml, and convert.ta"),
     ],
@@ -202,6 +206,11 @@ def test_what_cannot_be_run(
     assert "Did you mean convert" in ask(capsys, "run", "--again", "convrt")[1]["error"]["message"]
     assert not FOLDER.exists()
     Path("gone.pth").write_bytes(b"")
+    FOLDER.write_text("a file")
+    code, data = ask(capsys, "run")
+    assert code == 7
+    assert data["error"]["message"].startswith(".mobiledeploy")
+    FOLDER.unlink()
     with hold_file(FOLDER / "lock", "run"):
         code, data = ask(capsys, "run")
     assert code == 7

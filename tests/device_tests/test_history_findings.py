@@ -150,6 +150,15 @@ def test_a_report_takes_them_from_the_history(tmp_path: Path) -> None:
             collect(history, Filter())
 
 
+def test_a_run_that_is_named_is_shown_however_old(tmp_path: Path) -> None:
+    with open_history(tmp_path / "history.db") as history:
+        old = history.add(latency_run(started="2020-01-01T00:00:00+00:00", samples=3))
+        history.add(latency_run(samples=3))
+        assert [run.row.id for run in collect(history, Filter(last=1), [old[:8]]).runs] == [old]
+        with pytest.raises(InputError, match=f"{old}: the other filters leave this run out"):
+            collect(history, Filter(kind="accuracy"), [old])
+
+
 def test_gates_store_their_report(
     script: Script, files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

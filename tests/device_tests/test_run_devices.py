@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from mobiledeploy.deploy.pipeline.plan import make_plan
 from mobiledeploy.deploy.pipeline.scheduling import next_steps
 from mobiledeploy.deploy.pipeline.step import Step
 from mobiledeploy.deploy.pipeline.work import Done, Task, evaluating, gating, perform
+from mobiledeploy.deploy.pipeline.work.files import library_of
 from mobiledeploy.deploy.pipeline.work.records import read_run
 from mobiledeploy.deploy.project.defaults import defaults_for
 from mobiledeploy.deploy.project.loading import Project, parse
@@ -70,7 +72,9 @@ def test_devices_are_evaluated_where_the_project_says_so() -> None:
     assert "line 7: accuracy is not measured in a lab" in refused(
         INT8 + '[measure]\nevaluate-on = ["kind:pi"]\n'
     )
-    assert "line 7: no such device" in refused(INT8 + '[measure]\nevaluate-on = ["bord"]\n')
+    assert "line 7: bord: no such device. Did you mean board?" in refused(
+        INT8 + '[measure]\nevaluate-on = ["bord"]\n'
+    )
 
 
 def evaluated(device: str, worst: float | None) -> AccuracyRun:
@@ -141,7 +145,7 @@ def test_a_stored_run_as_the_baseline(
     came = done(step, tmp_path, file=files[0])
     assert (came.code, came.data["outcome"]) == (9, "fail")
     for text, message in (
-        (INT8 + LOCAL + gates.replace(ids[0][:12], "zz"), "line 9: no run has the id"),
+        (INT8 + LOCAL + gates.replace(ids[0][:12], "zz"), "history.db: no run has the id"),
         (INT8 + LOCAL.replace('"]', '", "local2"]') + gates, "no such device"),
         ('[convert]\ntargets = ["tflite", "onnx"]\n' + LOCAL + gates, "has tflite and onnx on 1"),
         (INT8 + LOCAL + gates + "max-top1-drop = 1\n", "a stored run has no accuracy"),
@@ -153,7 +157,7 @@ def test_a_calibrated_tolerance(
     script: Script, files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gates = '[gates]\nbaseline = "old.tflite"\nmax-regression = "calibrated"\ntime-limit = "600s"\n'
-    assert "line 10: no tolerance is given, and the device has no cal" in refused(INT8 + LOCAL + gates)
+    assert "line 10: local: no tolerance is given, and the device has no cal" in refused(INT8 + LOCAL + gates)
     script(sd=0.002)
     calibrate = ["gate", "calibrate", "--device", "local", "--file", str(files[1]), "--time-limit", "20s"]
     assert main([*calibrate, "--json"]) == 0
@@ -174,6 +178,29 @@ def test_a_calibrated_tolerance(
     assert told["limit_source"] == f"calibration {found['run'][:8]}"
     assert main([*command, "--device", "local", "--threads", "2"]) == 3
     assert "no calibration" in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
+def test_a_history_of_a_newer_version_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "history.db"
+    monkeypatch.setenv("MOBILEDEPLOY_HISTORY", str(file))
+    open_history().close()
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE mobiledeploy_history_version SET version_num = '9999'")
+    text = refused(INT8 + LOCAL + '[gates]\nbaseline = "history:ab"\nmax-regression = "3%"\n')
+    assert text.startswith(f"deploy.toml, line 9: {file}: the history has version 9999")
+
+
+@pytest.mark.usefixtures("board")
+def test_the_engine_of_devices_is_an_input() -> None:
+    text = INT8 + '[measure]\ndevices = ["board"]\nevaluate-on = ["board"]\nengine-library = "litert.aar"\n'
+    steps = plan(text + '[gates]\nmax-median = "1s"\n')
+    with_it = {name for name, step in steps.items() if "engine library" in step.sources}
+    assert with_it == {"benchmark:board", f"evaluate:{FILE}@board", f"gate:{FILE}@board"}
+    step = steps["benchmark:board"]
+    assert step.sources["engine library"].where == "deploy.toml, line 9"
+    assert library_of(step.settings) == Path("litert.aar")
+    given = defaults_for("benchmark", {}, project('[model]\nname = "mobilenet_v1"\n' + text))
+    assert given["engine_library"] == "litert.aar"
 
 
 def test_gates_are_decided_in_the_lab(

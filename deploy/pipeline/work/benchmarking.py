@@ -6,6 +6,7 @@ from typing import Any
 
 from mobiledeploy.deploy.commands.storing import store
 from mobiledeploy.deploy.pipeline.work import Done, Task
+from mobiledeploy.deploy.pipeline.work.files import library_of
 from mobiledeploy.deploy.pipeline.work.records import write_run
 from mobiledeploy.device_tests.affinity import check_affinity
 from mobiledeploy.device_tests.cooling import Coolness
@@ -29,6 +30,7 @@ def run(task: Task) -> Done:
         governor=given["governor"],
         coolness=Coolness(given["max_temperature"]),
         runner=given["runner"],
+        library=library_of(given),
     )
     (measured,) = measure(
         [given["device"]],

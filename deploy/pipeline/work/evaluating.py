@@ -9,6 +9,7 @@ from mobiledeploy.deploy.commands.storing import store
 from mobiledeploy.deploy.evaluation import evaluate, evaluate_device
 from mobiledeploy.deploy.pipeline.parts import RUN
 from mobiledeploy.deploy.pipeline.work import Done, Task
+from mobiledeploy.deploy.pipeline.work.files import library_of
 from mobiledeploy.deploy.pipeline.work.records import read_run, write_run
 from mobiledeploy.deploy.progress import paced
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
@@ -68,7 +69,7 @@ def _evaluate(task: Task) -> AccuracyRun:
         given["device"],
         labels=given["labels"],
         label_offset=given["label_offset"],
-        options=Options(workers=task.threads, runner=given["runner"]),
+        options=Options(workers=task.threads, runner=given["runner"], library=library_of(given)),
         progress=progress,
     )
 

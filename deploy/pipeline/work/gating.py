@@ -12,6 +12,7 @@ from mobiledeploy.deploy.commands.storing import store
 from mobiledeploy.deploy.evaluation import evaluate, need_top1, task_of
 from mobiledeploy.deploy.gate_baselines import STORED, stored_baseline
 from mobiledeploy.deploy.pipeline.work import Done, Task
+from mobiledeploy.deploy.pipeline.work.files import library_of
 from mobiledeploy.deploy.pipeline.work.records import read_run
 from mobiledeploy.deploy.project import FILE
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
@@ -97,6 +98,7 @@ def setting_of(given: Mapping[str, Any]) -> Setting:
         governor=given["governor"],
         coolness=Coolness(given["max_temperature"]),
         runner=given["runner"],
+        library=library_of(given),
         time_limit=seconds,
     )
 
