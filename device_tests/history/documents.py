@@ -16,6 +16,7 @@ from mobiledeploy.device_tests.history.findings import Finding
 from mobiledeploy.device_tests.history.rows import Kind
 from mobiledeploy.device_tests.latency_run import SCHEMA_VERSION as LATENCY_VERSION
 from mobiledeploy.device_tests.latency_run import LatencyRun
+from mobiledeploy.device_tests.tasks.metric import Figure
 from mobiledeploy.errors import InputError
 
 Run = LatencyRun | AccuracyRun | Finding
@@ -149,6 +150,13 @@ def read(
 
 
 @dataclass(frozen=True, slots=True)
+class _Figures:
+    """Those of an accuracy run, as they were drawn when it was stored."""
+
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Head:
     """A document without its run."""
 
@@ -178,10 +186,13 @@ def _read_run(
         upgraded = upgrades[kind][version](upgraded)
         version += 1
     upgraded["schema_version"] = version
-    # Beside its fields a run writes figures that it draws from them, and draws them anew.
+    # Beside its fields a run writes figures that it draws from them; most are drawn anew.
     names = {item.name for item in fields(type_of_run)}
     try:
-        return decode(type_of_run, {key: value for key, value in upgraded.items() if key in names})
+        run = decode(type_of_run, {key: value for key, value in upgraded.items() if key in names})
+        if isinstance(run, AccuracyRun) and "figures" in upgraded:
+            return run.recalling(decode(_Figures, {"figures": upgraded["figures"]}).figures or run.figures)
+        return run
     except NotDecodable as problem:
         raise problem.within("run") from None
 

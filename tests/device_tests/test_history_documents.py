@@ -223,6 +223,18 @@ def test_an_accuracy_run_that_knew_of_no_device() -> None:
     assert read(document, "row") == replace(ACCURACY, run=replace(run, device=None))
 
 
+def test_figures_are_recalled_as_they_were_drawn() -> None:
+    """To draw those of 5000 images with boxes takes a minute, and a package that may not be there."""
+    document = json.loads(json.dumps(ACCURACY.to_dict()))
+    document["run"]["figures"][0]["value"] = 0.25
+    found = read(document, "row")
+    assert found == ACCURACY
+    assert found.run.headline.value == 0.25  # type: ignore[union-attr]
+    document["run"]["figures"][0]["value"] = "high"
+    with pytest.raises(InputError, match=r"damaged \(run\.figures\[0\]\.value: 'high' is no number\)"):
+        read(document, "row")
+
+
 def test_hints_that_no_reader_knows_are_a_defect() -> None:
     with pytest.raises(TypeError, match="no reader for"):
         decode(complex, 1)

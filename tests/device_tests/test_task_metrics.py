@@ -46,6 +46,30 @@ def test_every_metric_has_a_reader_of_truth_and_a_word_on_the_command_line() -> 
         find_metric("other")
 
 
+def places(north: list[float]) -> list[PlacePrediction]:
+    """Photos of one place that a model put so many kilometres north of it."""
+    return [
+        PlacePrediction(f"{place}.jpg", 0.0, 0.0, math.degrees(distance / EARTH_RADIUS), 0.0)
+        for place, distance in enumerate(north)
+    ]
+
+
+@pytest.mark.parametrize("task", METRICS)
+def test_a_draw_of_everything_once_is_the_figure_itself(task: Any) -> None:
+    predictions: dict[str, Any] = {
+        "image-classification": accuracy_run().predictions,
+        "multi-label-classification": tags(7),
+        "geolocation": places([1, 150, 250]),
+        "embedding": vectors(),
+        "object-detection": boxes(7),
+    }
+    run = run_of(task, predictions[task], far=0.1)
+    resampling = run.metric.resampling(run.predictions, run.asked)
+    once = resampling.headline(np.ones((2, resampling.units), int))
+    assert once == pytest.approx([run.headline.value] * 2)
+    assert 0 < run.headline.value < 1
+
+
 # Attributes
 
 
@@ -126,11 +150,7 @@ def test_great_circle(one: Any, other: Any, kilometres: float) -> None:
 
 def test_shares_within_distances() -> None:
     north = [0.5, 20, 24, 100, 199, 201, 700, 2000, 2600, 9000]
-    predictions = [
-        PlacePrediction(f"{place}.jpg", 0.0, 0.0, math.degrees(distance / EARTH_RADIUS), 0.0)
-        for place, distance in enumerate(north)
-    ]
-    run = run_of("geolocation", predictions)
+    run = run_of("geolocation", places(north))
     assert [(figure.name, figure.value) for figure in run.figures] == [
         ("within 200 km", 0.5),
         ("within 1 km", 0.1),
