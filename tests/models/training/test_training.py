@@ -21,7 +21,7 @@ from mobiledeploy.deploy.training import train
 from mobiledeploy.errors import EnvironmentProblem, InputError, OutputError
 from mobiledeploy.models.training.run_folder import RunFolder
 from mobiledeploy.models.training.settings import make_settings
-from tests.toys import COLOURS, colour_folders
+from tests.toys import COLOURS, box_file, colour_folders
 
 QUICK = {"epochs": 2, "batch_size": 8, "learning_rate": 0.05, "optimizer": "sgd"}
 
@@ -271,6 +271,21 @@ def test_label_beyond_the_names_is_refused(colours: Path, tmp_path: Path) -> Non
 
     with pytest.raises(InputError, match=r"blue/1.png is of class 2, the model has 2 from 0"):
         quick(colours, tmp_path / "run", labels=tmp_path / "labels.csv", class_names=tmp_path / "names.txt")
+
+
+@pytest.mark.parametrize(
+    ("box", "says"), [([90, 0, 50, 20], "reaches out of its image"), ([5, 5, 0, 10], "the box is empty")]
+)
+def test_boxes_that_are_none_are_refused(tmp_path: Path, box: list[int], says: str) -> None:
+    labels = box_file(tmp_path / "data", 4)
+    truth = json.loads(labels.read_text())
+    truth["annotations"][2]["bbox"] = box
+    labels.write_text(json.dumps(truth))
+
+    with pytest.raises(InputError, match=f"annotation 2.*{says}"):
+        quick(tmp_path / "data", tmp_path / "run", model="ssd_mobilenet_v1", labels=labels, resolution=96)
+
+    assert not (tmp_path / "run").exists()
 
 
 def test_loss_that_is_no_number_is_said_with_its_step(colours: Path, tmp_path: Path) -> None:
