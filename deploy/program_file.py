@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,7 +79,7 @@ def read_reference(file: Path) -> Reference:
             inputs, outputs = _tuples(stored, "input"), _tuples(stored, "output")
             images = int(stored["images"])
             tolerances = tuple(map(float, stored["tolerances"])) if "tolerances" in stored else None
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"cannot be read ({error})", where=str(file), hint="Make it again") from error
     return Reference(inputs, outputs, images, tolerances)
 

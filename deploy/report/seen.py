@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mobiledeploy.deploy.report.given import DiagnosisFile, GateFile
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
@@ -91,13 +91,19 @@ class Collected:
 
     @property
     def gates(self) -> tuple[tuple[GateFile, str], ...]:
-        """The latest of each file on each device against the same, and its id."""
+        """Reports and their ids, each with those of its gates that no later one of this file decided anew."""
+        reports = [(run.told, run.row.id) for run in self.runs if isinstance(run.told, GateFile)]
         latest = {
-            (run.told.device, run.told.candidate, run.told.baseline): (run.told, run.row.id)
-            for run in self.runs
-            if isinstance(run.told, GateFile)
+            (report.device, report.candidate.name, gate.name): identity
+            for report, identity in reports
+            for gate in report.gates
         }
-        return tuple(latest.values())
+        kept = []
+        for report, identity in reports:
+            place = (report.device, report.candidate.name)
+            gates = tuple(gate for gate in report.gates if latest[*place, gate.name] == identity)
+            kept += [(replace(report, gates=gates), identity)] if gates else []
+        return tuple(kept)
 
     @property
     def diagnoses(self) -> tuple[DiagnosisFile, ...]:

@@ -99,8 +99,14 @@ class Story:
     @cached_property
     def gates(self) -> tuple[tuple[GateFile, str], ...]:
         """Stored ones with their ids; those that were given, unless they are stored."""
-        stored = dict(self.collected.gates)
-        return (*stored.items(), *((gate, "") for gate in self.given.gates if gate not in stored))
+        stored = self.collected.gates
+        told = {(report.device, report.started, report.candidate) for report, _ in stored}
+        given = (
+            (report, "")
+            for report in self.given.gates
+            if (report.device, report.started, report.candidate) not in told
+        )
+        return (*stored, *given)
 
     @cached_property
     def diagnoses(self) -> tuple[DiagnosisFile, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from mobiledeploy.device_tests.gate.report import GateReport
+if TYPE_CHECKING:
+    from mobiledeploy.device_tests.gate.report import GateReport
 
 FindingKind = Literal["gate", "diagnosis"]
 SCHEMA_VERSION = 1

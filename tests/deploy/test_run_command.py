@@ -14,11 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import quick_steps
 from interrupts import heed_interrupts
 
 from mobiledeploy.deploy.cli import main
+from mobiledeploy.deploy.failures import describe
 from mobiledeploy.deploy.pipeline.cache import FOLDER
 from mobiledeploy.deploy.pipeline.plan import make_plan
+from mobiledeploy.deploy.pipeline.starting import Came
+from mobiledeploy.deploy.pipeline.step import Step
+from mobiledeploy.deploy.pipeline.work import Task, perform
 from mobiledeploy.deploy.project.loading import parse
 from mobiledeploy.device_tests.history import Filter, open_history
 from mobiledeploy.device_tests.latency_run import LatencyRun
@@ -190,6 +195,49 @@ def test_what_does_not_go_together_is_told_before_anything_is_done(text: str, me
         plan(text)
     assert message in str(caught.value)
     assert str(caught.value).startswith("deploy.toml")
+
+
+class InThisProcess:
+    """Steps as they are, without a process for each."""
+
+    def __call__(self, step: Step, inputs: Any, folder: Path, announce: Any) -> Came:
+        try:
+            done = perform(step.kind, Task(step.name, step.settings, inputs, folder, announce=announce))
+        except MobileDeployError as error:
+            return Came(error=describe(error))
+        return Came(done.data, done.code, done.final)
+
+    def end(self) -> None:
+        """Nothing outlives a call."""
+
+
+@pytest.mark.slow
+def test_a_file_that_differs_is_kept_aside_and_goes_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # Its program is not what the module computes.
+    Path("odd.py").write_text(
+        "import torch\n"
+        "class Odd(torch.nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return x.mean((2, 3)) * (2.0 if torch.compiler.is_exporting() else 1.0)\n"
+        "def build():\n"
+        "    return Odd().eval(), torch.ones(1, 3, 8, 8)\n"
+    )
+    steps = list(plan('[model]\nname = "odd:build"\n[gates]\nmax-size = "1MB"\n').values())
+    results = {result.step: result for result in quick_steps.run(InThisProcess(), steps)}
+    assert {name: result.code for name, result in results.items()} == {
+        "export:fp32": 0,
+        "convert:build.tflite": 0,
+        "verify:build.tflite": 5,
+        "gate:build.tflite": 5,
+    }
+    assert [str(path) for path in Path("build").iterdir()] == ["build/build.tflite.rejected"]
+    error = results["verify:build.tflite"].error
+    assert error is not None
+    assert error["where"] == "build/build.tflite"
+    assert "beyond the tolerance" in error["message"]
 
 
 def test_what_cannot_be_run(

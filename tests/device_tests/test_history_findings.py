@@ -123,18 +123,20 @@ def test_the_command_knows_them(
 
 
 def test_a_report_takes_them_from_the_history(tmp_path: Path) -> None:
-    older = report(replace(FAIL, outcome="pass"))
+    # Of an earlier file of that name: what was decided of its limits alone is still the latest.
+    older = report(replace(FAIL, outcome="pass"), replace(FAIL, name="max-init", outcome="trouble"))
+    older = replace(older, candidate=replace(older.candidate, sha256="d" * 64))
     with open_history(tmp_path / "history.db") as history:
         history.add(latency_run(samples=3))
-        history.add(gate_finding(older))
+        first = history.add(gate_finding(older))
         latest = history.add(gate_finding(ALL))
         history.add(diagnosis(tmp_path))
         collected = collect(history, Filter())
         made = build(collected, Given(), "x")
         gates = [item for item in made.verdicts if item.subject.startswith("new.tflite")]
         # The latest of a file on a device; its evidence is the stored report.
-        assert sorted(item.word for item in gates) == sorted(gate.outcome for gate in ALL.gates)
-        assert {item.run for item in gates} == {latest}
+        expected = [*((gate.outcome, latest) for gate in ALL.gates), ("trouble", first)]
+        assert sorted((item.word, item.run) for item in gates) == sorted(expected)
         assert latest in {item.run for item in made.provenance}
         layers = next(section for section in made.sections if section.name == "layers")
         assert len(layers.tables[0].rows) == 3

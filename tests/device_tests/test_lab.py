@@ -14,6 +14,7 @@ from example_runs import latency_run
 from tflite_builder import float_dense
 
 from mobiledeploy.deploy.cli import main
+from mobiledeploy.deploy.commands.lab import _cores
 from mobiledeploy.device_tests.device_file import read_entries
 from mobiledeploy.device_tests.errors import DeviceError, DeviceLost
 from mobiledeploy.device_tests.gate import KINDS, Gate, parse_gate
@@ -27,6 +28,7 @@ from mobiledeploy.device_tests.lab.runs import benchmark_in_lab, devices_of, gat
 from mobiledeploy.device_tests.lab.settings import split_address
 from mobiledeploy.device_tests.latency_run import LabUse
 from mobiledeploy.device_tests.lock import this_process
+from mobiledeploy.device_tests.parallel import usable_cores
 from mobiledeploy.device_tests.plan import Plan
 from mobiledeploy.device_tests.record import findings
 from mobiledeploy.errors import EnvironmentProblem, InputError, Refusal, RefusedError
@@ -251,6 +253,10 @@ def test_hosts_and_kinds_of_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     file.write_text('[devices.b]\nreference = "local"\nhost = "lab2"\n')
     with pytest.raises(InputError, match="Give --host, one of lab2"):
         devices_of("lab1")
+    # One that only converts; a device that is this machine itself leaves it its cores.
+    assert devices_of("lab1", may_lack=True) == []
+    assert _cores([]) == usable_cores()
+    assert _cores(devices_of("lab2")) == 0
     for wrong in ('host = "a b"', 'kind = ""', "kind = 3", 'kin = "x"'):
         file.write_text(f'[devices.b]\nreference = "local"\n{wrong}\n')
         with pytest.raises(InputError, match=r"devices\.b"):

@@ -14,6 +14,7 @@ from tflite_builder import float_dense
 
 from mobiledeploy.deploy.sweep import building, computing
 from mobiledeploy.deploy.sweep.grid import Variant
+from mobiledeploy.deploy.sweep.orders import Files
 from mobiledeploy.device_tests.lab.parcel import pack
 from mobiledeploy.errors import EnvironmentProblem, UnsupportedError, VerificationError
 from mobiledeploy.layer_cost import Cost
@@ -57,11 +58,11 @@ def test_what_was_rejected_comes_back_with_its_error(tmp_path: Path) -> None:
     error = VerificationError("it differs", where=str(tmp_path / "made" / "net.tflite"))
     folder = tmp_path / "sweep"
     folder.mkdir()
-    files = building._Files(pack(rejected), error, str(tmp_path / "made"))
+    files = Files(pack(rejected), error, str(tmp_path / "made"))
     with pytest.raises(VerificationError, match=str(folder / "net.tflite")):
         files.place(folder)
     assert [path.name for path in folder.iterdir()] == ["net.tflite.rejected"]
-    assert building._Files(pack(rejected), None, "").place(folder).read_bytes() == float_dense()
+    assert Files(pack(rejected), None, "").place(folder).read_bytes() == float_dense()
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_code_of_the_user_stays_here(
     def compute(orders: list[Any], at: str | None, announce: Any) -> Any:
         asked.append(at)
         yield Cost(())
-        yield building._Files(pack(file), None, "")
+        yield Files(pack(file), None, "")
 
     monkeypatch.setattr(building, "compute", compute)
     variant = replace(INT8, model=model, precision="fp32")

@@ -69,7 +69,7 @@ def _evaluate(task: Task) -> AccuracyRun:
         given["device"],
         labels=given["labels"],
         label_offset=given["label_offset"],
-        options=Options(workers=task.threads, runner=given["runner"], library=library_of(given)),
+        options=Options(runner=given["runner"], library=library_of(given)),
         progress=progress,
     )
 
