@@ -234,13 +234,7 @@ def _quantize(
     source, program = writer.source, writer.program
     shown = None if drop is None else budget_images(drop, calibration, source.labels)
     with stages.stage("calibrate", source.provenance.model):
-        inputs = calibration_for(
-            source,
-            program,
-            calibration,
-            stages.progress("calibration inputs"),
-            learnt=recipe.fine_tuning > 0,
-        )
+        inputs = calibration_for(source, program, calibration, stages.progress("calibration inputs"))
     learning = stages.progress("fine-tuning step")
     quantizer = Quantizer(source, program, inputs, writer.wanted.precision, learning)
     with stages.stage("quantize", source.provenance.model):

@@ -93,8 +93,9 @@ class Quantizer:
         from mobiledeploy.quantize.dynamic import dynamic
 
         shown = self.calibration
+        learnt = shown.learnt if recipe.fine_tuning else None
         with one_thread():
-            quantized = quantize(self.program, shown.inputs, recipe, progress=self.progress)
+            quantized = quantize(self.program, shown.inputs, recipe, lesson=learnt, progress=self.progress)
         reference = _in_range(reference_on(self.source, shown.compared, shown.images), quantized.program)
         module = quantized.program.module()
         simulated = simulate(
@@ -107,7 +108,7 @@ class Quantizer:
         provenance = replace(
             self.source.provenance,
             recipe=quantized.recipe.to_json(),
-            calibration=shown.said,
+            calibration=f"{shown.said}; learnt from {learnt.said}" if learnt else shown.said,
             choices=report.choices,
         )
         measured = replace(reference, tolerances=_tolerances(reference, simulated))
