@@ -60,31 +60,33 @@ class ImageInputs(Sequence["tuple[torch.Tensor]"]):
         ((array,),) = image_samples(self.source, [self.images[place]])
         return (torch.from_numpy(array),)
 
+    @property
+    def said(self) -> str:
+        """What the contract says of them."""
+        return f"{len(self.images)} images, {_digest(self.images)}"
+
 
 @dataclass(frozen=True)
 class Calibration:
     """Inputs that show a quantizer the model's activations.
 
     Attributes:
-        inputs: as the program takes them, batch 1; some that are spread over all come first.
+        inputs: as the program takes them, batch 1.
         said: what the contract says of them.
         compared: some of them, to compare files with their source on.
         images: how many of ``compared`` are real images.
+        learnt: what fine-tuning learns from; None: ``inputs``.
     """
 
     inputs: Sequence[tuple[torch.Tensor, ...]]
     said: str
     compared: tuple[Sample, ...]
     images: int
+    learnt: ImageInputs | None = None
 
 
 def calibration_for(
-    source: SourceModel,
-    program: ExportedProgram,
-    asked: str | Path | None,
-    progress: Progress | None = None,
-    *,
-    learnt: bool = False,
+    source: SourceModel, program: ExportedProgram, asked: str | Path | None, progress: Progress | None = None
 ) -> Calibration:
     """Images of a folder, inputs made from batch norm statistics (``none``), or nothing (None).
 
@@ -93,7 +95,6 @@ def calibration_for(
         program: the same, exported.
         asked: as ``--calibration`` was given.
         progress: called as ``progress(done, total)`` where it takes long.
-        learnt: whether fine-tuning will learn from them.
 
     Raises:
         InputError: too few images or unreadable ones, a source that takes no image or does not say how
@@ -104,13 +105,11 @@ def calibration_for(
     rule = image_rule(source, "Give preprocessing; only images can calibrate")
     if str(asked) == NO_DATA:
         return _from_statistics(source, program, rule, progress)
-    chosen = choose_images(Path(asked))
-    if learnt:
-        others = choose_images(Path(asked), MOST_LEARNT)
-        chosen = tuple(dict.fromkeys((*chosen, *others)))[:MOST_LEARNT]
-    said = f"{len(chosen)} images, {_digest(chosen)}"
-    compared = tuple(image_samples(source, chosen[:COMPARED]))
-    return Calibration(ImageInputs(source, chosen), said, compared, len(compared))
+    shown, learnt = (
+        ImageInputs(source, choose_images(Path(asked), most)) for most in (MOST_IMAGES, MOST_LEARNT)
+    )
+    compared = tuple(image_samples(source, shown.images[:COMPARED]))
+    return Calibration(shown, shown.said, compared, len(compared), learnt)
 
 
 def choose_images(folder: Path, most: int = MOST_IMAGES) -> tuple[Path, ...]:

@@ -171,13 +171,7 @@ def _quantize(
         need_top1(source.task, "--max-drop", source.provenance.model)
     shown = None if drop is None else budget_images(drop.drop, calibration, source.labels)
     with stages.stage("calibrate", source.provenance.model):
-        inputs = calibration_for(
-            source,
-            program,
-            calibration,
-            stages.progress("calibration inputs"),
-            learnt=recipe.fine_tuning > 0 and tuning is None,
-        )
+        inputs = calibration_for(source, program, calibration, stages.progress("calibration inputs"))
         lesson = None if tuning is None else lesson_for(source, tuning)
     learning = stages.progress("fine-tuning step")
     quantizer = Quantizer(source, program, inputs, float_one.wanted.precision, lesson, learning)

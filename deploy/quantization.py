@@ -95,9 +95,10 @@ class Quantizer:
         from mobiledeploy.quantize.dynamic import dynamic
 
         shown = self.calibration
+        learnt = shown.learnt if recipe.fine_tuning and self.lesson is None else None
         with one_thread():
             quantized = quantize(
-                self.program, shown.inputs, recipe, lesson=self.lesson, progress=self.progress
+                self.program, shown.inputs, recipe, lesson=self.lesson or learnt, progress=self.progress
             )
         reference = _in_range(reference_on(self.source, shown.compared, shown.images), quantized.program)
         module = quantized.program.module()
@@ -111,7 +112,7 @@ class Quantizer:
         provenance = replace(
             self.source.provenance,
             recipe=quantized.recipe.to_json(),
-            calibration=shown.said,
+            calibration=f"{shown.said}; learnt from {learnt.said}" if learnt else shown.said,
             choices=report.choices,
         )
         measured = replace(reference, tolerances=_tolerances(reference, simulated))

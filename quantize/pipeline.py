@@ -70,17 +70,17 @@ def quantize(
     calibration: Iterable[Inputs],
     recipe: Recipe | None = None,
     *,
-    lesson: Lesson | None = None,
+    lesson: Lesson | Sequence[Inputs] | None = None,
     progress: Progress | None = None,
 ) -> Quantized:
     """The int8 program that the recipe makes of a float one.
 
     Args:
         program: float32, static shapes, batch norm folded; it is left as it was.
-        calibration: inputs as the program takes them, batch 1; a stream, read once.  Fine-tuning without a
-            lesson wants a sequence: it reads each of them in every epoch.
+        calibration: inputs as the program takes them, batch 1; a stream, read once.
         recipe: what to do; the default one if left out.
-        lesson: what fine-tuning learns; None: to give the float program's outputs.
+        lesson: what fine-tuning learns; a sequence of inputs: to give the float program's outputs on them,
+            each read in every epoch; None: on the calibration inputs, which must be a sequence then.
         progress: called as ``progress(done, total)`` after each step of fine-tuning.
 
     Raises:
@@ -88,16 +88,17 @@ def quantize(
             path that names nothing, a program that is quantized already, or fine-tuning that diverges.
     """
     recipe = recipe or Recipe()
-    if lesson and not recipe.fine_tuning:
+    if lesson is not None and not recipe.fine_tuning:
         raise InputError("there is a lesson and no epoch", where="recipe", hint="Set its fine_tuning")
-    read_again = calibration if isinstance(calibration, Sequence) else None
-    if recipe.fine_tuning and lesson is None and read_again is None:
+    lesson = calibration if lesson is None and isinstance(calibration, Sequence) else lesson
+    if recipe.fine_tuning and lesson is None:
         raise InputError("fine-tuning reads inputs again", where="calibration", hint="Give a sequence")
     with quietly():
         simulation = simulate(program, calibration, recipe)
-        if recipe.fine_tuning:
-            learnt = lesson or like_float(_tidied(program), simulation.module, read_again or ())
-            done = fine_tune(simulation.module, learnt, recipe, progress)
+        if recipe.fine_tuning and lesson is not None:
+            if not isinstance(lesson, Lesson):
+                lesson = like_float(_tidied(program), simulation.module, lesson)
+            done = fine_tune(simulation.module, lesson, recipe, progress)
             simulation = replace(simulation, report=replace(simulation.report, fine_tuning=done))
         keep_rounded(simulation.module)
         converted = convert_pt2e(simulation.module, fold_quantize=True)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from mobiledeploy.contract import TARGETS, Precision, Preprocessing, Provenance
 from mobiledeploy.converters.export import export
-from mobiledeploy.deploy.calibration import ImageInputs, calibration_for, choose_images
+from mobiledeploy.deploy.calibration import calibration_for, choose_images
 from mobiledeploy.deploy.cli import main
 from mobiledeploy.deploy.conversion import Conversion, convert_all
 from mobiledeploy.errors import InputError
@@ -159,6 +159,7 @@ def test_a_recipe_with_fine_tuning(source: SourceModel, ask: Ask, photos: Path) 
     assert data["files"][0]["sha256"] == again["files"][0]["sha256"]
     made = data["files"][0]["contract"]["provenance"]
     assert json.loads(made["recipe"])["fine_tuning"] == 2
+    assert re.fullmatch(r"30 images, (sha256 \w+); learnt from 30 images, \1", made["calibration"])
     assert re.search(r"fine-tuning\b.* of \d+.* inputs kept back$", made["choices"])
 
 
@@ -247,24 +248,20 @@ def test_images_are_spread_over_the_folder(tmp_path: Path) -> None:
     assert (chosen[0].name, chosen[1].name, chosen[-1].name) == ("000.png", "002.png", "198.png")
 
 
-def test_fine_tuning_takes_more_images_and_calibration_its_own_first(
-    source: SourceModel, photos: Path, tmp_path: Path
-) -> None:
+def test_fine_tuning_learns_from_more_images(source: SourceModel, photos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
     for index in range(250):
         (folder / f"{index:03}.png").symlink_to(sorted(photos.iterdir())[index % 10])
-    program = export(source)
-    few = calibration_for(source, program, folder)
-    many = calibration_for(source, program, folder, learnt=True)
-    assert (len(few.inputs), len(many.inputs)) == (100, 250)
-    assert isinstance(many.inputs, ImageInputs)
-    assert isinstance(few.inputs, ImageInputs)
-    assert many.inputs.images[:100] == few.inputs.images
-    assert len(set(many.inputs.images)) == 250
-    assert many.said.startswith("250 images")
-    assert [len(part) for part in (many.inputs[100:], many.inputs[:2])] == [150, 2]
-    assert torch.equal(many.inputs[1][0], list(few.inputs)[1][0])
+    made = calibration_for(source, export(source), folder)
+    assert len(made.inputs) == 100
+    assert made.said.startswith("100 images, sha256 ")
+    assert made.learnt is not None
+    assert len(set(made.learnt.images)) == 250
+    assert made.learnt.said.startswith("250 images, sha256 ")
+    assert [len(part) for part in (made.learnt[100:], made.learnt[:2])] == [150, 2]
+    # Every second of 250 calibrates.
+    assert torch.equal(made.learnt[2][0], list(made.inputs)[1][0])
 
 
 def test_images_that_cannot_be_read_or_are_all_alike(source: SourceModel, photos: Path) -> None:
