@@ -168,7 +168,8 @@ class _Planner:
     def _evaluations(self) -> Iterator[Step]:
         if self._settings.data.images is None:
             return
-        values = {**self._image_settings(), "label_offset": self._settings.data.label_offset}
+        data = self._settings.data
+        values = {**self._image_settings(), "label_offset": data.label_offset, "far": data.far}
         for target in self._targets:
             product, exact = self._product(target), self._float(target)
             if not self._is_float:

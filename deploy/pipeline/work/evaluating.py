@@ -25,6 +25,7 @@ def run(task: Task) -> Done:
         given["images"],
         labels=given["labels"],
         label_offset=given["label_offset"],
+        far=given["far"],
         workers=task.threads,
         progress=paced("images", task.announce),
     )
