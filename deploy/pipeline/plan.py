@@ -89,7 +89,8 @@ def _check(project: Project) -> None:
 def _evaluations(parts: Parts) -> Iterator[Step]:
     if parts.settings.data.images is None:
         return
-    values = {**parts.image_settings(), "label_offset": parts.settings.data.label_offset}
+    data = parts.settings.data
+    values = {**parts.image_settings(), "label_offset": data.label_offset, "far": data.far}
     for target in parts.targets:
         product, exact = parts.product(target), parts.float_product(target)
         against = {} if parts.is_float else {"against": evaluated(exact)}

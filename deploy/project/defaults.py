@@ -118,6 +118,7 @@ def _evaluate(project: Project, given: Given) -> Values:
     return {
         **_images(settings, given),
         "label_offset": settings.data.label_offset,
+        "far": settings.data.far,
         "file": product(settings, settings.convert.targets[0]),
     }
 

@@ -22,6 +22,7 @@ from mobiledeploy.deploy.project.template import SCHEMA_FILE
 from mobiledeploy.device_tests.affinity import ALL
 from mobiledeploy.device_tests.gate.formats import FORMATS
 from mobiledeploy.device_tests.gate.limits import KINDS, Kind
+from mobiledeploy.device_tests.tasks.metric import FAR
 from mobiledeploy.models import MODEL_FILES
 from mobiledeploy.quantize.recipe import Recipe as QuantizationRecipe
 
@@ -167,6 +168,8 @@ class Data(Table):
     """The truth: CSV of classes, attributes, places or identities; COCO's instances file."""
     label_offset: int | None = None
     """Output index of label 0; 1 if class 0 is background."""
+    far: Annotated[float, Field(gt=0, lt=1)] = FAR
+    """Of embeddings: false-accept rate that the true-accept rate is told at."""
 
 
 class Measure(Table):

@@ -98,6 +98,7 @@ def test_files() -> None:
         "images": "labelled",
         "labels": "labelled.csv",
         "label_offset": 1,
+        "far": 0.001,
     }
     benchmark = given("benchmark")
     assert benchmark["files"] == [f"{INT8}.onnx", f"{INT8}.tflite"]

@@ -60,6 +60,7 @@ def _evaluate(task: Task) -> AccuracyRun:
             images,
             labels=given["labels"],
             label_offset=given["label_offset"],
+            far=given["far"],
             workers=task.threads,
             progress=progress,
         )
@@ -69,6 +70,7 @@ def _evaluate(task: Task) -> AccuracyRun:
         given["device"],
         labels=given["labels"],
         label_offset=given["label_offset"],
+        far=given["far"],
         options=Options(runner=given["runner"], library=library_of(given)),
         progress=progress,
     )
