@@ -162,7 +162,8 @@ def test_pass(script: Script, files: tuple[Path, Path], capsys: pytest.CaptureFi
     assert regression["verdict"]["count"] == regression["count"] == 8
     assert len(data["sessions"]) == 1
     assert len(data["sessions"][0]["log_ratios"]) == 8
-    assert len(data["history"]["ids"]) == 2
+    # Both runs, and the report itself.
+    assert len(data["history"]["ids"]) == 3
     assert main(run(files, *limits)) == 0
     text = capsys.readouterr().out
     assert "PASS" in text
