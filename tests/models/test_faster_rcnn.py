@@ -159,19 +159,33 @@ def test_every_format_computes_what_pytorch_does(tmp_path: Path) -> None:
 def test_layers_become_int8_and_boxes_stay_float(tmp_path: Path) -> None:
     source = small()
     program = export(source)
-    inputs = [(source.example_input[0] * scale,) for scale in (0.5, 1, 1.5)]
-    quantized = quantize(program, inputs, Recipe(equalisation="off", bias_correction="none")).program
+    inputs = [(source.example_input[0] * scale,) for scale in (0.5, 1)]
+    plain = Recipe(equalisation="off", bias_correction="none", rounding="nearest")
+    quantized = quantize(program, inputs, plain).program
     simulated = quantized.module()(*source.example_input)
-    for target in TARGETS:
+    assert all(node.meta["val"].dtype != torch.int8 for node in _behind_proposals(quantized))
+    for target in ("tflite", "onnx"):
         path = tmp_path / f"m{FORMATS[target].suffix}"
         write(target, quantized, describe(source, quantized, target), "int8", path)
         artifact = read_artifact(path)
-        layers = [op for op in artifact.contents.ops if op.mult_adds and op.weights]
-        assert {op.weights for op in layers} == {"int8"}
+        assert {op.weights for op in artifact.contents.ops if op.mult_adds and op.weights} == {"int8"}
         session = open_session(path, threads=1)
         _, _, found = run_file(artifact, session, (source.example_input[0].numpy(),))
-        wanted = [simulated[name].numpy() for name in found]
+        wanted = [simulated[name].detach().numpy() for name in found]
         ours, theirs, others = paired([list(found.values())], [wanted], 0)
         assert others < 0.2
         for name, a, b in zip(found, ours[0], theirs[0], strict=True):
-            assert np.abs(a - b).mean() <= 0.1 * np.abs(b).mean(), (target, name)
+            assert np.abs(a - b).mean() <= 0.02 * np.abs(b).mean(), (target, name)
+
+
+def _behind_proposals(program: torch.export.ExportedProgram) -> list[torch.fx.Node]:
+    """From the suppression to the products that crop."""
+    (first,) = (node for node in program.graph.nodes if "non_max_suppression" in str(node.target))
+    found: list[torch.fx.Node] = []
+    pending = [first]
+    while pending:
+        node = pending.pop()
+        found.append(node)
+        if str(node.target) != "aten.max_pool2d.default":
+            pending += [user for user in node.users if user.op == "call_function" and user not in found]
+    return [node for node in found if isinstance(node.meta.get("val"), torch.Tensor)]
