@@ -22,7 +22,7 @@ from mobiledeploy.deploy.paper_print import (
     PrintedTable,
 )
 from mobiledeploy.errors import InputError
-from mobiledeploy.layer_cost import Cost
+from mobiledeploy.layer_cost import MATRIX_PRODUCT, Cost
 from mobiledeploy.runtimes.formats import needs
 from mobiledeploy.source import SourceModel
 
@@ -142,13 +142,18 @@ def _models(number: int, printed: PrintedTable) -> Table:
     for row in printed.rows:
         found = _cost(row.build) if row.build else None
         cells = (
-            Cell(row.mult_adds, found.mult_adds / printed.unit if found else None),
+            Cell(row.mult_adds, _of_layers(found) / printed.unit if found else None),
             Cell(row.parameters, found.parameters / _M if found else None),
         )
         rows.append(Row(row.name, row.accuracy, cells, row.note))
     unit = "M" if printed.unit == _M else "B"
     heads = f"{unit} mult-adds", "M parameters"
     return Table(number, printed.title, printed.metric, heads, tuple(rows))
+
+
+def _of_layers(found: Cost) -> int:
+    """Mult-adds without products of two results, which interpolate crops: the paper counts layers."""
+    return found.mult_adds - sum(kind.mult_adds for kind in found.kinds if kind.kind == MATRIX_PRODUCT)
 
 
 def _architecture() -> Table:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mobiledeploy.contract import Contract, Precision, TensorSpec
 from mobiledeploy.deploy.comparison import TOLERANCE, VerificationReport, compare_output
 from mobiledeploy.deploy.golden import write_golden
+from mobiledeploy.deploy.proposals import MOST_OTHERS, PROPOSALS, Outputs, paired
 from mobiledeploy.deploy.samples import Reference, Sample, take_reference
 from mobiledeploy.deploy.sources import as_source
 from mobiledeploy.deploy.stages import Stages
@@ -112,18 +113,25 @@ def compare(
     precision: Precision = "int8" if reference.tolerances else _precision(artifact)
     outputs = _ordered(session.outputs, artifact.contract.outputs if artifact.contract else ())
     stored: list[tuple[list[np.ndarray], list[np.ndarray]]] = []
-    actual: list[list[np.ndarray]] = []
+    actual: Outputs = []
     for sample in reference.samples:
         arrays, results, reals = run_file(artifact, session, sample)
         stored.append((arrays, results))
-        actual.append(list(reals.values()))
+        actual = [*actual, list(reals.values())]
     problems = [*contract_problems(artifact, expected)]
     if len(actual[0]) != len(reference.outputs[0]):
         problems.append(f"the file has {len(actual[0])} outputs, its source {len(reference.outputs[0])}")
+    wanted: Outputs = reference.outputs
+    names = [spec.name for _, spec in outputs]
+    if PROPOSALS in names and not problems:
+        actual, wanted, others = paired(actual, wanted, names.index(PROPOSALS))
+        # Coarse arithmetic finds others by design.
+        if others > MOST_OTHERS and not reference.tolerances:
+            problems.append(f"{100 * others:.0f}% of the proposals are not those of its source")
     comparisons = []
     allowed = reference.tolerances or (None,) * len(outputs)
     for (_, spec), ours, theirs, tolerance in zip(
-        outputs, zip(*actual, strict=True), zip(*reference.outputs, strict=True), allowed, strict=False
+        outputs, zip(*actual, strict=True), zip(*wanted, strict=True), allowed, strict=False
     ):
         if ours[0].shape != theirs[0].shape:
             shapes = f"{_by(ours[0].shape)}, its source {_by(theirs[0].shape)}"

@@ -5,7 +5,7 @@ The box coder is that of Faster R-CNN (arXiv 1506.01497, section 3.1.2) with the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,10 @@ from mobiledeploy.preprocessing import seen_region
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+# What the offsets to proposals are multiplied by; those to anchors are in the contract.
+PROPOSAL_SCALES = (10.0, 10.0, 5.0, 5.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,11 +114,17 @@ def decode_boxes(coded: np.ndarray, anchors: Anchors) -> np.ndarray:
             f"boxes of shape {shape} do not fit {len(own)} anchors",
             hint="Give the output boxes of one image, with the anchors of its file's contract",
         )
-    offsets = coded / np.array(anchors.scales)
-    centres = own[:, :2] + offsets[:, :2] * own[:, 2:]
+    return _decode(coded, own, anchors.scales)
+
+
+def _decode(coded: np.ndarray, origins: np.ndarray, scales: Sequence[float]) -> np.ndarray:
+    import numpy as np
+
+    offsets = coded / np.array(scales)
+    centres = origins[..., :2] + offsets[..., :2] * origins[..., 2:]
     # A wild offset would overflow; such a box is cut to the image anyway.
-    halves = own[:, 2:] * np.exp(np.minimum(offsets[:, 2:], 20)) / 2
-    return np.concatenate([centres - halves, centres + halves], axis=1)
+    halves = origins[..., 2:] * np.exp(np.minimum(offsets[..., 2:], 20)) / 2
+    return np.concatenate([centres - halves, centres + halves], axis=-1)
 
 
 def decode(
@@ -159,6 +169,56 @@ def candidates(coded: np.ndarray, logits: np.ndarray, anchors: Anchors) -> tuple
     return boxes, 1 / (1 + np.exp(-np.clip(logits[:, 1:].astype(np.float64), -60, 60)))
 
 
+def decode_proposals(
+    proposals: np.ndarray,
+    coded: np.ndarray,
+    logits: np.ndarray,
+    *,
+    threshold: float = 0.3,
+    overlap: float = 0.6,
+    largest: int = 100,
+) -> Detections:
+    """The objects of one image that a detector of two stages found.
+
+    Args:
+        proposals: (proposals, 4), the file's output ``proposals``.
+        coded: (proposals, 4 * classes), its output ``boxes``: offsets to the proposal, class by class.
+        logits: (proposals, 1 + classes), its output ``classes``; the first is the background.
+        threshold: least score, the softmax of the logits.
+        overlap, largest: as for ``decode``.
+
+    Raises:
+        InputError: the arrays do not fit each other.
+    """
+    boxes, scores = proposal_candidates(proposals, coded, logits)
+    return strongest(boxes, scores, threshold=threshold, overlap=overlap, largest=largest)
+
+
+def proposal_candidates(
+    proposals: np.ndarray, coded: np.ndarray, logits: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (proposals, classes, 4) within the image, and their scores (proposals, classes).
+
+    A proposal without an area stands for none, and scores nothing.
+
+    Raises:
+        InputError: the arrays do not fit each other.
+    """
+    import numpy as np
+
+    count, classes = len(proposals), logits.shape[-1] - 1
+    if coded.shape != (count, 4 * classes) or logits.shape != (count, 1 + classes):
+        raise InputError(
+            f"{count} proposals, boxes of {list(coded.shape)} and logits of {list(logits.shape)} do not fit"
+        )
+    sizes = proposals[:, 2:] - proposals[:, :2]
+    origins = np.concatenate([(proposals[:, :2] + proposals[:, 2:]) / 2, sizes], axis=1)
+    boxes = np.clip(_decode(coded.reshape(count, classes, 4), origins[:, None], PROPOSAL_SCALES), 0, 1)
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    scores = (powers / powers.sum(axis=1, keepdims=True))[:, 1:]
+    return boxes, scores * (sizes.prod(axis=1) > 0)[:, None]
+
+
 def candidates_of(contract: Contract, outputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Boxes and their scores in the raw outputs of a file, as ``strongest`` takes them.
 
@@ -169,6 +229,8 @@ def candidates_of(contract: Contract, outputs: Mapping[str, np.ndarray]) -> tupl
     Raises:
         InputError: the file is no detector with raw heads.
     """
+    if {"proposals", "boxes", "classes"} <= outputs.keys():
+        return proposal_candidates(*(outputs[name][0] for name in ("proposals", "boxes", "classes")))
     if contract.anchors is None or not {"boxes", "classes"} <= outputs.keys():
         raise InputError("the file has no raw heads with anchors", hint="Convert a detector, without --nms")
     return candidates(outputs["boxes"][0], outputs["classes"][0], contract.anchors)

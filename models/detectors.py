@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Anchors, Preprocessing
@@ -45,6 +46,18 @@ def _ssdlite_v3_small(width: float, classes: int) -> nn.Module:
     return ssdlite_v3("small", width, classes)
 
 
+def _faster_rcnn_v1(width: float, classes: int) -> nn.Module:
+    from mobiledeploy.models.faster_rcnn import FasterRCNN
+
+    return FasterRCNN(width, classes)
+
+
+def _count_of_two_stages(state: Mapping[str, torch.Tensor]) -> int | None:
+    from mobiledeploy.models.faster_rcnn import classes_of
+
+    return classes_of(state)
+
+
 def _anchors(resolution: int) -> Anchors:
     from mobiledeploy.models.ssd import anchors_at
 
@@ -76,6 +89,18 @@ def _detector(
     )
 
 
+FASTER_RCNN = replace(
+    _detector(
+        "faster_rcnn_mobilenet_v1",
+        "Faster R-CNN on MobileNet V1, proposals with raw boxes and classes",
+        _faster_rcnn_v1,
+        _SSD,
+        "arXiv 1704.04861, Table 13",
+    ),
+    anchors=lambda _: None,
+    count=_count_of_two_stages,
+)
+
 DETECTORS = (
     _detector(
         "ssd_mobilenet_v1",
@@ -105,4 +130,5 @@ DETECTORS = (
         _SSDLITE,
         "arXiv 1905.02244, Table 6",
     ),
+    FASTER_RCNN,
 )

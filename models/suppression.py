@@ -105,7 +105,10 @@ def objects_of(source: SourceModel, rule: Suppression) -> Objects:
     Raises:
         InputError: the model is no detector with raw heads, or the rule makes no sense.
     """
-    if source.task != "object-detection" or source.anchors is None:
+    from mobiledeploy.models.faster_rcnn import FasterRCNN, ProposalDecoding
+
+    of_proposals = isinstance(source.module, FasterRCNN)
+    if source.task != "object-detection" or (source.anchors is None and not of_proposals):
         raise InputError(
             "non-maximum suppression is for detectors with raw heads and anchors",
             where=source.provenance.model,
@@ -117,4 +120,5 @@ def objects_of(source: SourceModel, rule: Suppression) -> Objects:
             where="non-maximum suppression",
             hint="Threshold and overlap lie between 0 and 1, for example 0.3 and 0.6",
         )
-    return Objects(AnchorDecoding(source.anchors), rule).eval()
+    decoding = AnchorDecoding(source.anchors) if source.anchors else ProposalDecoding()
+    return Objects(decoding, rule).eval()

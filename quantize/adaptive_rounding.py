@@ -112,7 +112,8 @@ def _patches(layer: Node, data: torch.Tensor, weight: torch.Tensor) -> torch.Ten
         extra = [d * (k - 1) if padding == "same" else 0 for d, k in zip(dilation, kernel, strict=True)]
         data = functional.pad(data, [extra[1] // 2, -(-extra[1] // 2), extra[0] // 2, -(-extra[0] // 2)])
         padding = [0, 0]
-    columns = functional.unfold(data, kernel, dilation, padding, stride)
+    # Crops of one image come as a batch.
+    columns = functional.unfold(data, kernel, dilation, padding, stride).transpose(0, 1).flatten(1)
     # An odd step does not walk down one column of the image.
-    step = columns.shape[2] // _POSITIONS | 1
-    return columns.reshape(groups, -1, columns.shape[2])[:, :, ::step]
+    step = columns.shape[1] // _POSITIONS | 1
+    return columns.reshape(groups, -1, columns.shape[1])[:, :, ::step]
