@@ -105,7 +105,6 @@ def decode_boxes(coded: np.ndarray, anchors: Anchors) -> np.ndarray:
     Raises:
         InputError: another number of anchors.
     """
-    import numpy as np
 
     own = anchor_boxes(anchors)
     if coded.shape != own.shape:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from mobiledeploy.contract import Anchors, Contract, TensorSpec
-from mobiledeploy.detection import Detections, count_anchors, decode
+from mobiledeploy.detection import Detections, count_anchors, decode, decode_proposals
 from mobiledeploy.device_tests.scores import real_values
 from mobiledeploy.errors import InputError, UnsupportedError
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # COCO counts the best 100 of an image; what scores less comes last in its ranking and costs time.
 THRESHOLD, LARGEST = 0.01, 100
+_STAGES = ("proposals", "boxes", "classes")
 _OBJECTS = ("boxes", "scores", "classes", "count")
 # COCO numbers its classes up to 90, and so do detectors without labels.
 _COCO = 90
@@ -77,6 +78,34 @@ def _raw_heads(contract: Contract, outputs: Sequence[TensorSpec]) -> RawHeads | 
 
 
 @dataclass(frozen=True, slots=True)
+class TwoStages:
+    """Proposals, boxes relative to them for each class, and logits of each, the background first.
+
+    Attributes:
+        parts: place of ``proposals``, ``boxes`` and ``classes`` among the outputs, and what the file says.
+    """
+
+    parts: tuple[tuple[int, TensorSpec], ...]
+
+    @property
+    def classes(self) -> int:
+        """See ``Decoder``."""
+        return self.parts[2][1].shape[2] - 1
+
+    def decode(self, outputs: Sequence[np.ndarray]) -> Detections:
+        """See ``Decoder``."""
+        proposals, coded, logits = (real_values(spec, outputs[place])[0] for place, spec in self.parts)
+        return decode_proposals(proposals, coded, logits, threshold=THRESHOLD, largest=LARGEST)
+
+
+def _two_stages(_contract: Contract, outputs: Sequence[TensorSpec]) -> TwoStages | None:
+    named = {spec.name: (place, spec) for place, spec in enumerate(outputs)}
+    if named.keys() != set(_STAGES) or len(named["classes"][1].shape) != 3:
+        return None
+    return TwoStages(tuple(named[name] for name in _STAGES))
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """Objects that the file itself has found; what it left out is lost for the metric, too.
 
@@ -102,7 +131,11 @@ def _decoded(contract: Contract, outputs: Sequence[TensorSpec]) -> Decoded | Non
     return Decoded(places, len(contract.labels) or _COCO)
 
 
-_FORMS: tuple[Callable[[Contract, Sequence[TensorSpec]], Decoder | None], ...] = (_raw_heads, _decoded)
+_FORMS: tuple[Callable[[Contract, Sequence[TensorSpec]], Decoder | None], ...] = (
+    _raw_heads,
+    _two_stages,
+    _decoded,
+)
 
 
 def find_decoder(contract: Contract | None, outputs: Sequence[TensorSpec]) -> Decoder:

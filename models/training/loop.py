@@ -101,7 +101,7 @@ class Training:
         self._progress = _Progress()
         self._epochs: list[Epoch] = []
         self._resume()
-        self._shared = processes.share(self._module)
+        self._shared = processes.share(_Answering(self._module, plan.objective))
 
     @property
     def epochs_done(self) -> int:
@@ -166,7 +166,7 @@ class Training:
         inputs = [self._inputs(samples, index) for index in range(len(plan.training.rules))]
         targets = plan.objective.gather([sample.target for sample in samples], inputs)
         with self._autocast():
-            loss = plan.objective.loss(_reals(self._shared(inputs[0])), targets)
+            loss = plan.objective.loss(_reals(self._shared(inputs[0], targets)), targets)
         value = self._processes.total([loss.item()])[0] / self._processes.count
         if not np.isfinite(value):
             raise InputError(
@@ -205,6 +205,8 @@ class Training:
     def _validate(self, images: Dataset[Any]) -> tuple[float, float | None]:
         """Loss and share of right ones, on what the network will be shown on the device."""
         plan, processes = self._plan, self._processes
+        # What is drawn is the same for each epoch.
+        torch.manual_seed(plan.settings.seed)
         module = self._kept_module().eval()
         sums = [0.0, 0.0, 0.0]
         for samples in images.deployed(
@@ -212,7 +214,7 @@ class Training:
         ):
             inputs = [self._inputs(samples, index) for index in range(len(images.rules))]
             targets = plan.objective.gather([sample.target for sample in samples], inputs)
-            outputs = module(inputs[0])
+            outputs = plan.objective.answer(module, inputs[0], targets)
             sums[0] += plan.objective.loss(outputs, targets).item() * len(samples)
             sums[1] += plan.objective.right(outputs, targets) if plan.objective.figure else 0
             sums[2] += len(samples)
@@ -276,6 +278,18 @@ class Training:
     def _save(self, path: Any) -> None:
         with writing(path):
             save_trained(path, self._kept_module().state_dict(), self._plan.source, self._plan.description)
+
+
+class _Answering(nn.Module):
+    """A network that computes what its objective asks for: processes share what a forward pass computes."""
+
+    def __init__(self, network: nn.Module, objective: Objective) -> None:
+        super().__init__()
+        self.network, self._answer = network, objective.answer
+
+    def forward(self, inputs: torch.Tensor, targets: Any) -> Any:
+        """See ``Objective.answer``."""
+        return self._answer(self.network, inputs, targets)
 
 
 def _seed(seed: int, step: int, rank: int) -> int:

@@ -16,7 +16,8 @@ from mobiledeploy.source import SourceModel
 
 def classes(_source: SourceModel, settings: Settings) -> Objective:
     """Cross-entropy of the softmax of logits (N, classes) with class indices."""
-    return Objective(_index, stack, partial(_loss, smoothing=settings.label_smoothing), "top-1", first_right)
+    loss = partial(_loss, smoothing=settings.label_smoothing)
+    return Objective(_index, stack, loss, figure="top-1", right=first_right)
 
 
 def first_right(outputs: torch.Tensor, targets: torch.Tensor) -> int:

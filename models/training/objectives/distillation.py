@@ -52,7 +52,7 @@ def distillation(source: SourceModel, teacher: torch.nn.Module, settings: Settin
         return said
 
     loss, figure = losses[source.task]
-    return Objective(_nothing, ask, loss, figure, _same_first)
+    return Objective(_nothing, ask, loss, figure=figure, right=_same_first)
 
 
 def _nothing(_label: object, _view: View) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from mobiledeploy.models.training.dataset import Encode
 
@@ -20,6 +21,10 @@ Loss = Callable[[Outputs, Any], torch.Tensor]
 Gather = Callable[[Sequence[Any], Sequence[torch.Tensor]], Any]
 
 
+def _outputs(module: nn.Module, inputs: torch.Tensor, _targets: Any) -> Outputs:
+    return module(inputs)
+
+
 @dataclass(frozen=True, slots=True)
 class Objective:
     """What a network is trained for.
@@ -28,6 +33,8 @@ class Objective:
         encode: what it should say of a view of one image.
         gather: of a batch, on the device of its inputs.
         loss: what training makes small.
+        answer: what the loss is given of a network, its inputs and the targets: its outputs, but where
+            targets have a say in what it computes.
         figure: name of the share of images that are right; empty where there is no such share.
         right: how many images of a batch are right.
     """
@@ -35,6 +42,7 @@ class Objective:
     encode: Encode
     gather: Gather
     loss: Loss
+    answer: Callable[[nn.Module, torch.Tensor, Any], Outputs] = _outputs
     figure: str = ""
     right: Callable[[Outputs, Any], int] = lambda _outputs, _targets: 0
 

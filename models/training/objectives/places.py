@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -29,9 +30,7 @@ def places(source: SourceModel, settings: Settings) -> Objective:
         )
     centres = _on_sphere(np.array([parse_place(label) for label in source.labels]))
     objective = classes(source, settings)
-    return Objective(
-        partial(_nearest, centres=centres), objective.gather, objective.loss, "right cell", objective.right
-    )
+    return replace(objective, encode=partial(_nearest, centres=centres), figure="right cell")
 
 
 def _nearest(label: Place, _view: View, centres: np.ndarray) -> int:
