@@ -25,7 +25,7 @@ def paired(actual: Outputs, wanted: Outputs, place: int) -> tuple[Outputs, Outpu
         place: of the output ``proposals``.
 
     Returns:
-        Both, and the largest share of proposals in a sample that the source does not have.
+        Both, and the largest share of proposals in a sample that only one of the two has.
     """
     import numpy as np
 
@@ -36,5 +36,6 @@ def paired(actual: Outputs, wanted: Outputs, place: int) -> tuple[Outputs, Outpu
         same = distances.min(axis=1) <= _SAME
         ours.append([array * same[None, :, None] for array in found])
         theirs.append([array[:, nearest] * same[None, :, None] for array in expected])
-        most = max(most, 1 - float(same.mean()))
+        missing = distances.min(axis=0) > _SAME
+        most = max(most, 1 - float(same.mean()), float(missing.mean()))
     return ours, theirs, most

@@ -110,7 +110,9 @@ def propose(coded: torch.Tensor, logits: torch.Tensor, origins: torch.Tensor) ->
     """
     scales = torch.tensor(PROPOSAL_SCALES, device=coded.device)
     boxes = decode(coded, origins, scales).clamp(0, 1)
-    scores = torch.sigmoid(logits[:, 1] - logits[:, 0])
+    margin = logits[:, 1] - logits[:, 0]
+    # In the order of the sigmoid, which engines let fall to 0: such a proposal would be none.
+    scores = 0.5 + 0.5 * margin / (1 + margin.abs())
     kept = non_max_suppression(boxes[None], scores[None], 0.0, OVERLAP, PROPOSALS)
     best, places = kept[0].topk(min(PROPOSALS, len(boxes)))
     found: torch.Tensor = boxes.index_select(0, places) * (best > 0).to(boxes.dtype)[:, None]

@@ -90,7 +90,7 @@ def _is_labelled(spec: TensorSpec, contract: Contract) -> bool:
     """
     if contract.suppression is not None:
         return bool(contract.labels) and spec.name == "classes"
-    background = contract.anchors is not None
+    background = contract.task == "object-detection"
     return bool(contract.labels) and spec.shape[-1:] == (len(contract.labels) + background,)
 
 
@@ -125,10 +125,10 @@ def _output(builder: Builder, spec: TensorSpec, contract: Contract) -> int:
         fields[5] = _table(builder, {0: _floats(builder, (1.0,)), 1: _floats(builder, (0.0,))})
     if _is_labelled(spec, contract):
         said, kind = "Class names in output order", _TENSOR_AXIS_LABELS
-        if contract.anchors is not None:
-            said, kind = "Class names; the background, the first column, has none", _TENSOR_VALUE_LABELS
-        elif contract.suppression is not None:
+        if contract.suppression is not None:
             said, kind = "Class names by index", _TENSOR_VALUE_LABELS
+        elif contract.task == "object-detection":
+            said, kind = "Class names; the background, the first column, has none", _TENSOR_VALUE_LABELS
         names = {0: builder.CreateString(LABEL_FILE), 1: builder.CreateString(said)}
         fields[6] = _vector(builder, [_table(builder, names, small={2: kind})])
     return _table(builder, fields)
