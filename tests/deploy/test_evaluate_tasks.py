@@ -146,8 +146,8 @@ def test_the_same_on_the_host_and_on_a_device_that_is_interrupted(
     assert (there.host.same, there.host.identical) == (IMAGES, IMAGES)
 
 
-def test_classes_and_boxes_are_those_of_the_session(place: Place) -> None:
-    """What the predictions hold is what the file's outputs say, decoded one by one."""
+def test_the_cell_is_that_of_the_best_score(place: Place) -> None:
+    """Beside a file of the same weights, whose scores the predictions hold."""
     run = evaluate(place.file("geolocation"), place.photos, labels=place.labels("geolocation"))
     artifact = read_artifact(place.file("geolocation"))
     assert artifact.contract
