@@ -15,7 +15,7 @@ from mobiledeploy.contract import Suppression, TensorSpec
 from mobiledeploy.deploy.conversion import convert_all
 from mobiledeploy.deploy.evaluation import evaluate
 from mobiledeploy.deploy.training import train
-from mobiledeploy.device_tests.accuracy import evaluate_sessions
+from mobiledeploy.device_tests.accuracy import AccuracyRun, evaluate_sessions
 from mobiledeploy.device_tests.tasks import METRICS
 from mobiledeploy.device_tests.tasks.metric import Asked
 from mobiledeploy.models import load
@@ -35,6 +35,7 @@ class Toy:
         draw: makes the pictures in a folder from a seed; gives the labels, and names of the outputs.
         least: what its first figure has to come to.
         settings, options: of the training.
+        rounded: figure that int8 files are as good by; empty: the first.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Toy:
     least: float
     settings: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    rounded: str = ""
 
 
 def folders(draw: Callable[..., Path], **options: Any) -> Callable[[Path, int], tuple[None, None]]:
@@ -78,15 +80,31 @@ TOYS = {
 }
 
 
+# A detector of two stages, beside that of one.
+TWO_STAGES = "object-detection in two stages"
+ALL_TOYS = {
+    **TOYS,
+    TWO_STAGES: Toy(
+        "faster_rcnn_mobilenet_v1",
+        lambda folder, seed: (toys.box_file(folder, 48, seed), None),
+        0.3,
+        {"epochs": 20, "batch_size": 8, "learning_rate": 0.005, "smallest_crop": 1.0},
+        {"resolution": 128},
+        # Tight boxes suffer: two stages round their offsets one after the other (AP 54 becomes 50).
+        "AP50",
+    ),
+}
+
+
 def test_every_task_that_is_measured_has_a_toy() -> None:
     assert TOYS.keys() == METRICS.keys()
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("task", TOYS)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("task", ALL_TOYS)
 def test_head_learns_and_its_files_are_as_good(task: str, tmp_path: Path) -> None:
-    toy = TOYS[task]
+    toy = ALL_TOYS[task]
     labels, names = toy.draw(tmp_path / "learning", 0)
     judging, _ = toy.draw(tmp_path / "judging", 1)
     settings = {
@@ -114,7 +132,8 @@ def test_head_learns_and_its_files_are_as_good(task: str, tmp_path: Path) -> Non
     rounded = files(source, tmp_path / "int8", "int8", tmp_path / "learning")
 
     wanted = of_pytorch(source, plain[1], tmp_path / "judging", judging)
-    assert wanted >= toy.least
+    first = next(iter(wanted))
+    assert wanted[first] >= toy.least
     decoding = []
     if task == "object-detection":
         made = convert_all(
@@ -122,8 +141,9 @@ def test_head_learns_and_its_files_are_as_good(task: str, tmp_path: Path) -> Non
         )
         decoding = [conversion.artifact for conversion in made]
     for file in (*plain, *rounded, *decoding):
-        found = evaluate(file.path, tmp_path / "judging", labels=judging).figures[0].value
-        assert found == pytest.approx(wanted, abs=0.01), file.path.name
+        found = figures(evaluate(file.path, tmp_path / "judging", labels=judging))
+        name = toy.rounded or first if file in rounded else first
+        assert found[name] == pytest.approx(wanted[name], abs=0.01), file.path.name
 
 
 def files(source: SourceModel, folder: Path, precision: Any, calibration: Path | None) -> list[Artifact]:
@@ -133,8 +153,14 @@ def files(source: SourceModel, folder: Path, precision: Any, calibration: Path |
     return [conversion.artifact for conversion in made]
 
 
-def of_pytorch(source: SourceModel, described: Artifact, images: Path, labels: Path | None) -> float:
-    """The first figure of the network itself, through the preprocessing and decoding of its ONNX file."""
+def figures(run: AccuracyRun) -> dict[str, float]:
+    return {figure.name: figure.value for figure in run.figures}
+
+
+def of_pytorch(
+    source: SourceModel, described: Artifact, images: Path, labels: Path | None
+) -> dict[str, float]:
+    """The figures of the network itself, through the preprocessing and decoding of its ONNX file."""
     truth = read_truth(source.task, images, labels, class_names=source.labels)
     run = evaluate_sessions(
         described,
@@ -143,7 +169,7 @@ def of_pytorch(source: SourceModel, described: Artifact, images: Path, labels: P
         asked=Asked(source.task, source.labels),
         workers=1,
     )
-    return run.figures[0].value
+    return figures(run)
 
 
 class InPyTorch:
