@@ -198,7 +198,8 @@ def convert_all(
         wanted.check_drop(drop, source)
     if suppression is not None and output_dtype not in (None, "float32"):
         raise InputError("decoded boxes are reals", hint="Leave --output-dtype out")
-    finals = plan_outputs(tuple(dict.fromkeys(targets)), name + wanted.suffix, output)
+    suffix = wanted.suffix + ("_nms" if suppression else "")
+    finals = plan_outputs(tuple(dict.fromkeys(targets)), name + suffix, output)
     with needs("torch"):
         from mobiledeploy.converters.appended import append
         from mobiledeploy.converters.export import export
