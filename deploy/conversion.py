@@ -207,7 +207,8 @@ def convert_all(
         wanted.check_drop(drop, source)
     if suppression is not None and output_dtype not in (None, "float32"):
         raise InputError("decoded boxes are reals", hint="Leave --output-dtype out")
-    finals = plan_outputs(tuple(dict.fromkeys(targets)), name + wanted.suffix, output)
+    suffix = wanted.suffix + ("_nms" if suppression else "")
+    finals = plan_outputs(tuple(dict.fromkeys(targets)), name + suffix, output)
     with needs("torch"):
         from mobiledeploy.models.suppression import objects_of
     step = None if suppression is None else objects_of(source, suppression)

@@ -180,7 +180,7 @@ def test_a_file_that_finds_otherwise_is_rejected(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("mobiledeploy.models.suppression.objects_of", lambda *_: step)
     with pytest.raises(VerificationError, match="sample 0: the box of class"):
         convert_all(source, ("tflite",), name="m", output=tmp_path, suppression=full)
-    assert (tmp_path / "m.tflite.rejected").is_file()
+    assert (tmp_path / "m_nms.tflite.rejected").is_file()
 
 
 def test_who_cannot_have_it() -> None:
