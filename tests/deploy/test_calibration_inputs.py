@@ -137,6 +137,7 @@ def test_a_recipe_that_wants_inputs_says_where_they_come_from(source: SourceMode
     assert "calibration" in data["error"]["message"]
 
 
+@pytest.mark.slow
 def test_the_recipe_of_a_file_is_in_the_file(source: SourceModel, photos: Path) -> None:
     recipe = Recipe(weights="per-tensor", ranges="minmax", rounding="nearest")
     for conversion in files(source, "int8", photos, recipe=recipe, targets=TARGETS):
@@ -180,6 +181,7 @@ def test_a_float_output_and_an_output_of_codes_do_not_go_together(source: Source
         files(source, "int8", photos, recipe=recipe, output_dtype="int8")
 
 
+@pytest.mark.slow
 def test_a_program_that_is_quantized_already(source: SourceModel, ask: Ask, photos: Path) -> None:
     program = export(source)
     inputs = [(torch.randn(1, 3, SIZE, SIZE),) for _ in range(10)]
@@ -192,6 +194,7 @@ def test_a_program_that_is_quantized_already(source: SourceModel, ask: Ask, phot
     assert not list(Path("out").glob("*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["int8-weights", "int8-dynamic"])
 def test_weights_alone_need_no_calibration_and_take_one(
     source: SourceModel, photos: Path, precision: Precision

@@ -38,10 +38,12 @@ class Refused(torch.nn.Module):
 
 
 EXAMPLE = torch.zeros(1, 3, 8, 8)
+# TFLite is quick; the makers' exporters of the others take seconds.
+EACH = ["tflite", *(pytest.param(target, marks=pytest.mark.slow) for target in TARGETS if target != "tflite")]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", EACH)
 def test_a_file_is_read_back(target: Target, precision: Precision, tiny: SourceModel, tmp_path: Path) -> None:
     artifact = convert(tiny, target=target, precision=precision, output=tmp_path)
     assert artifact.path.exists()
@@ -53,7 +55,7 @@ def test_a_file_is_read_back(target: Target, precision: Precision, tiny: SourceM
     assert [item.name for item in tmp_path.iterdir()] == [artifact.path.name]
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", EACH)
 def test_pixels_in(target: Target, tiny: SourceModel, tmp_path: Path) -> None:
     artifact = convert(tiny, target=target, input_dtype="uint8", output=tmp_path)
     assert artifact.path.stem == "tiny_uint8"
@@ -63,13 +65,14 @@ def test_pixels_in(target: Target, tiny: SourceModel, tmp_path: Path) -> None:
     assert artifact.contract.preprocessing.mean == (0, 0, 0)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", EACH)
 def test_same_input_same_bytes(target: Target, tiny: SourceModel, tmp_path: Path) -> None:
     first = convert(tiny, target=target, output=tmp_path / "one", verify=False)
     second = convert(tiny, target=target, output=tmp_path / "two", verify=False)
     assert first.sha256 == second.sha256
 
 
+@pytest.mark.slow
 def test_several_targets_share_one_export(tiny: SourceModel, tmp_path: Path) -> None:
     announced: list[str] = []
     conversions = convert_all(
@@ -81,6 +84,7 @@ def test_several_targets_share_one_export(tiny: SourceModel, tmp_path: Path) -> 
     assert sum(message.startswith("export") for message in announced) == 1
 
 
+@pytest.mark.slow
 def test_a_second_conversion_replaces_the_first(tiny: SourceModel, tmp_path: Path) -> None:
     for target in TARGETS:
         first = convert(tiny, target=target, output=tmp_path, verify=False)
@@ -91,7 +95,7 @@ def test_a_second_conversion_replaces_the_first(tiny: SourceModel, tmp_path: Pat
     assert len(list(tmp_path.iterdir())) == len(TARGETS)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", EACH)
 def test_a_file_that_differs_is_rejected(target: Target, tmp_path: Path) -> None:
     with pytest.raises(VerificationError, match="beyond the tolerance"):
         convert(DiffersWhenExported().eval(), target=target, example_input=EXAMPLE + 1, output=tmp_path)
@@ -108,7 +112,7 @@ def test_a_rejected_file_leaves_the_earlier_one(tiny: SourceModel, tmp_path: Pat
     assert mobiledeploy.inspect(path).sha256 == before.sha256
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", EACH)
 def test_a_refusal_leaves_nothing(target: Target, tmp_path: Path) -> None:
     with pytest.raises(RefusedError) as caught:
         convert(Refused().eval(), target=target, example_input=EXAMPLE, output=tmp_path)
@@ -116,7 +120,7 @@ def test_a_refusal_leaves_nothing(target: Target, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", EACH)
 def test_an_interrupt_leaves_nothing(target: Target, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         convert(Interrupted().eval(), target=target, example_input=EXAMPLE, output=tmp_path)
@@ -175,7 +179,7 @@ def test_folder_that_cannot_be_made(tiny: SourceModel) -> None:
         convert(tiny, output="/proc/mobiledeploy")
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", EACH)
 def test_a_folder_has_the_name_of_the_file(target: Target, tiny: SourceModel, tmp_path: Path) -> None:
     suffix = {"tflite": ".tflite", "onnx": ".onnx", "coreml": ".mlpackage"}[target]
     taken = tmp_path / f"model{suffix}"

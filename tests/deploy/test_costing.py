@@ -50,6 +50,7 @@ def figures(cost: Cost) -> list[tuple[str, int, int, int]]:
     return [(x.kind, x.mult_adds, x.weights, x.biases) for x in cost.layers]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_file_costs_what_its_program_does(precision: Precision, net: SourceModel, tmp_path: Path) -> None:
     expected = figures(program_cost(export(net)))

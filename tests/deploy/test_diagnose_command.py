@@ -85,6 +85,7 @@ def test_all_rows_are_in_the_json(capsys: pytest.CaptureFixture[str], photos: Pa
     assert ask(capsys, MODEL, "--calibration", photos, "--no-store")[1]["history"]["ids"] == []
 
 
+@pytest.mark.slow
 def test_the_table_sorts_and_cuts(capsys: pytest.CaptureFixture[str], photos: Path) -> None:
     _, data = ask(capsys, MODEL, "--calibration", photos)
     costs = [row["isolated"] for row in data["layers"]]
@@ -101,6 +102,7 @@ def test_the_table_sorts_and_cuts(capsys: pytest.CaptureFixture[str], photos: Pa
     assert shown("--worst", "2") == [f"{cost:.1f}" for cost in costs if cost in sorted(costs)[:2]]
 
 
+@pytest.mark.slow
 def test_no_images_and_other_arithmetic(capsys: pytest.CaptureFixture[str], photos: Path) -> None:
     Path("recipe.json").write_text('{"activations": "float", "exempt": ["3"]}')
     code, data = ask(capsys, MODEL, "--calibration", photos, "--recipe", "recipe.json")

@@ -34,6 +34,7 @@ def source() -> SourceModel:
     return SourceModel(net, (torch.zeros(1, 3, 32, 32),), "image-classification", rule)
 
 
+@pytest.mark.slow
 def test_three_formats_from_one_calibration(source: SourceModel, photos: Path, tmp_path: Path) -> None:
     conversions = convert_all(
         source, TARGETS, name="net", precision="int8", calibration=photos, output=tmp_path / "out"
@@ -65,6 +66,7 @@ def test_borders_as_asked(source: SourceModel, photos: Path, tmp_path: Path, int
     assert (artifact.contents.inputs[0].dtype, artifact.contents.outputs[0].dtype) == (into, out)
 
 
+@pytest.mark.slow
 def test_the_same_images_give_the_same_bytes(source: SourceModel, photos: Path, tmp_path: Path) -> None:
     shas = {
         mobiledeploy.convert(

@@ -38,6 +38,7 @@ def check(number: int) -> None:
             assert cell.agrees(0.01), (number, row.name, cell)
 
 
+@pytest.mark.slow
 def test_table_1_every_layer_has_the_printed_filter_and_input() -> None:
     rows = table(1).rows
     assert len(rows) == 28
@@ -64,10 +65,12 @@ def test_table_4_full_convolutions() -> None:
     check(4)
 
 
+@pytest.mark.slow
 def test_table_5_thin_and_shallow() -> None:
     check(5)
 
 
+@pytest.mark.slow
 def test_table_6_widths() -> None:
     check(6)
 

@@ -126,6 +126,7 @@ def test_a_lab_gives_the_devices() -> None:
     assert (other.scheduler, other.wait) == ("tcp://other:1", 600.0)
 
 
+@pytest.mark.slow
 def test_a_stored_run_as_the_baseline(
     script: Script, files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,6 +154,7 @@ def test_a_stored_run_as_the_baseline(
         assert message in refused(text)
 
 
+@pytest.mark.slow
 def test_a_calibrated_tolerance(
     script: Script, files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
