@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mobiledeploy.converters.nodes import module_path
+from mobiledeploy.converters.onnx_suppression import OPERATION
 from mobiledeploy.errors import EnvironmentProblem, Refusal, RefusedError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ def _unknown_operations(program: torch.export.ExportedProgram, opset: int) -> tu
     return tuple(
         _refusal(node, "ONNX has no form of it")
         for node in program.graph.nodes
-        if node.op == "call_function" and not registry.is_registered(node.target)
+        if node.op == "call_function"
+        and not registry.is_registered(node.target)
+        and str(node.target) != OPERATION
     )
 
 
