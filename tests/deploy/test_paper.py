@@ -75,6 +75,7 @@ def test_table_6_widths() -> None:
     check(6)
 
 
+@pytest.mark.slow
 def test_table_7_resolutions() -> None:
     check(7)
 
@@ -199,6 +200,7 @@ def small_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mobiledeploy.deploy.paper.RESOLUTIONS", (224, 192))
 
 
+@pytest.mark.slow
 def test_the_figures_show_what_was_measured(
     tiny: SourceModel, photos: Path, small_grid: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import mobiledeploy
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_site_is_built(tmp_path: Path) -> None:
     # Strict: what mkdocs warns of, like a link to nowhere or a page that is not in the navigation, fails.
     build = ["-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(tmp_path / "site")]

@@ -88,6 +88,7 @@ def test_another_resolution(tiny: SourceModel, tmp_path: Path) -> None:
         verify(file, replace(tiny, example_input=(torch.zeros(1, 3, 8, 8),)))
 
 
+@pytest.mark.slow
 def test_two_inputs_in_the_order_of_the_source(tmp_path: Path) -> None:
     class Difference(torch.nn.Module):
         def forward(self, zebra: torch.Tensor, ant: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -101,6 +102,7 @@ def test_two_inputs_in_the_order_of_the_source(tmp_path: Path) -> None:
         assert len(report.outputs) == 2
 
 
+@pytest.mark.slow
 def test_image_outputs_come_in_their_layout(tmp_path: Path) -> None:
     module = torch.nn.Conv2d(3, 5, 3, padding=1).eval()
     for target in TARGETS:
@@ -123,6 +125,7 @@ def test_a_contract_that_is_not_true(tiny: SourceModel, tmp_path: Path) -> None:
     assert "1 labels for 4 classes" in text
 
 
+@pytest.mark.slow
 def test_a_file_without_a_contract_is_compared_all_the_same(tiny: SourceModel, tmp_path: Path) -> None:
     artifact = read_artifact(convert(tiny, target="onnx", output=tmp_path, verify=False).path)
     bare = replace(artifact, contents=replace(artifact.contents, contract=None))
