@@ -364,8 +364,10 @@ def test_steps_do_not_outlive_a_run(tiny_project: Path) -> None:
     assert process.stderr is not None
     while "begins" not in process.stderr.readline():
         pass
-    children = _children(process.pid)
-    assert children
+    # A step is announced before its process is there.
+    appear = time.monotonic() + 20
+    while not (children := _children(process.pid)):
+        assert time.monotonic() < appear
     process.kill()
     process.wait()
     deadline = time.monotonic() + 20
