@@ -106,32 +106,34 @@ def test_each_class_may_have_its_own_boxes() -> None:
     assert found["classes"][0, :count].tolist() == wanted.classes.tolist()
 
 
-def test_a_file_finds_what_its_raw_heads_say(tmp_path: Path) -> None:
-    source = detector()
-    for made in convert_all(source, TARGETS, name="m", output=tmp_path, suppression=RULE):
-        assert made.verification is not None
-        assert made.verification.passed
-        contract = made.artifact.contract
-        assert contract is not None
-        assert (contract.suppression, contract.anchors) == (RULE, None)
-        assert Contract.from_json(contract.to_json()) == contract
-        said = [(spec.name, spec.content, spec.shape, spec.dtype) for spec in contract.outputs]
-        assert said == [
-            ("boxes", "boxes", (1, 12, 4), "float32"),
-            ("scores", "scores", (1, 12), "float32"),
-            ("classes", "classes", (1, 12), "int32"),
-            ("count", "count", (1,), "int32"),
-        ]
-        session = open_session(made.artifact.path, threads=1)
-        empty = np.full((COUNT, 1 + CLASSES), -9.0)
-        for coded, logits in (random_heads(1), random_heads(2, wild=30), (np.zeros((COUNT, 4)), empty)):
-            _, _, found = run_file(made.artifact, session, (seen(coded, logits),))
-            wanted = decode(coded, logits, ANCHORS, threshold=0.4, overlap=0.5, largest=12)
-            count = int(found["count"][0])
-            assert count == len(wanted.scores)
-            np.testing.assert_allclose(found["boxes"][0, :count], wanted.boxes, atol=1e-5)
-            np.testing.assert_allclose(found["scores"][0, :count], wanted.scores, atol=1e-6)
-            assert found["classes"][0, :count].tolist() == wanted.classes.tolist()
+@pytest.mark.parametrize(
+    "target", ["tflite", *(pytest.param(name, marks=pytest.mark.slow) for name in ("onnx", "coreml"))]
+)
+def test_a_file_finds_what_its_raw_heads_say(target: Target, tmp_path: Path) -> None:
+    (made,) = convert_all(detector(), (target,), name="m", output=tmp_path, suppression=RULE)
+    assert made.verification is not None
+    assert made.verification.passed
+    contract = made.artifact.contract
+    assert contract is not None
+    assert (contract.suppression, contract.anchors) == (RULE, None)
+    assert Contract.from_json(contract.to_json()) == contract
+    said = [(spec.name, spec.content, spec.shape, spec.dtype) for spec in contract.outputs]
+    assert said == [
+        ("boxes", "boxes", (1, 12, 4), "float32"),
+        ("scores", "scores", (1, 12), "float32"),
+        ("classes", "classes", (1, 12), "int32"),
+        ("count", "count", (1,), "int32"),
+    ]
+    session = open_session(made.artifact.path, threads=1)
+    empty = np.full((COUNT, 1 + CLASSES), -9.0)
+    for coded, logits in (random_heads(1), random_heads(2, wild=30), (np.zeros((COUNT, 4)), empty)):
+        _, _, found = run_file(made.artifact, session, (seen(coded, logits),))
+        wanted = decode(coded, logits, ANCHORS, threshold=0.4, overlap=0.5, largest=12)
+        count = int(found["count"][0])
+        assert count == len(wanted.scores)
+        np.testing.assert_allclose(found["boxes"][0, :count], wanted.boxes, atol=1e-5)
+        np.testing.assert_allclose(found["scores"][0, :count], wanted.scores, atol=1e-6)
+        assert found["classes"][0, :count].tolist() == wanted.classes.tolist()
 
 
 def objects(rule: Suppression = RULE) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
