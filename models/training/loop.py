@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -275,7 +276,7 @@ class Training:
             self._save(self._folder.last)
         self._processes.wait()
 
-    def _save(self, path: Any) -> None:
+    def _save(self, path: Path) -> None:
         with writing(path):
             save_trained(path, self._kept_module().state_dict(), self._plan.source, self._plan.description)
 
