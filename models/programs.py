@@ -45,7 +45,7 @@ def load_program(path: Path) -> SourceModel:
 
 
 def read_program(path: Path) -> torch.export.ExportedProgram:
-    """The program itself; the operators that it calls have to be registered.
+    """The program itself; operators that it calls, beside torch's and ours, have to be registered.
 
     PyTorch's reader runs pickled objects, compiled libraries, symbolic expressions and guards that such
     a file may hold.  A file with any of these is refused before PyTorch reads it, or they are left out.
@@ -66,6 +66,8 @@ def read_program(path: Path) -> torch.export.ExportedProgram:
 def _read(path: Path) -> torch.export.ExportedProgram:
     """PyTorch's reader, which also verifies that the graph calls tensor operators only."""
     import torch
+
+    import mobiledeploy.models.suppression  # noqa: F401 (registers the operator that detectors have)
 
     logger = logging.getLogger("torch.export")
     level = logger.level

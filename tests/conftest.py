@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A loaded machine is no defect.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 DATA = Path(os.environ.get("MOBILEDEPLOY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

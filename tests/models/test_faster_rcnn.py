@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +140,19 @@ def test_rows_are_paired_by_proposal() -> None:
     ours, theirs, others = paired([actual], [wanted], 0)
     assert others == pytest.approx(0.1)
     assert not ours[0][1][0, :4].any()
+
+
+@pytest.mark.slow
+def test_its_program_is_read_by_another_process(tmp_path: Path) -> None:
+    source = models.load("faster_rcnn_mobilenet_v1", weights="random", width=0.25, resolution=64)
+    torch.export.save(torch.export.export(source.module, source.example_input), tmp_path / "net.pt2")
+    read = (
+        f"from mobiledeploy.models import load; print(load({str(tmp_path / 'net.pt2')!r}).provenance.model)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True, check=False)
+
+    assert done.stdout == "net.pt2\n", done.stderr
 
 
 @pytest.mark.slow
