@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from toys import colour_folders
 
 from mobiledeploy.deploy.cli import main
-from tests.toys import colour_folders
 
 
 @pytest.fixture(scope="module")

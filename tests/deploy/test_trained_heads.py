@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import toys
 
 from mobiledeploy.contract import Suppression, TensorSpec
 from mobiledeploy.deploy.conversion import convert_all
@@ -23,7 +24,6 @@ from mobiledeploy.models.training.settings import make_settings
 from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.source import SourceModel
 from mobiledeploy.truth import read_truth
-from tests import toys
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from toys import COLOURS, attribute_table, box_file, colour_folders, identity_folders
 
 from mobiledeploy.contract import Preprocessing, Task
 from mobiledeploy.converters.export import export
@@ -19,7 +20,6 @@ from mobiledeploy.models import load
 from mobiledeploy.quantize import Recipe, quantize
 from mobiledeploy.runtimes.formats import read_artifact
 from mobiledeploy.source import SourceModel
-from tests.toys import COLOURS, attribute_table, box_file, colour_folders, identity_folders
 
 RULE = Preprocessing(32, 32, "stretch", mean=(127.5,) * 3, std=(127.5,) * 3)
 NAMES = tuple(sorted(COLOURS))

@@ -28,10 +28,10 @@ from mobiledeploy.device_tests.lab.runs import benchmark_in_lab, devices_of, gat
 from mobiledeploy.device_tests.lab.settings import split_address
 from mobiledeploy.device_tests.latency_run import LabUse
 from mobiledeploy.device_tests.lock import this_process
-from mobiledeploy.device_tests.parallel import usable_cores
 from mobiledeploy.device_tests.plan import Plan
 from mobiledeploy.device_tests.record import findings
 from mobiledeploy.errors import EnvironmentProblem, InputError, Refusal, RefusedError
+from mobiledeploy.parallel import usable_cores
 from mobiledeploy.runtimes.formats import read_artifact
 
 ADA = this_process("benchmark")

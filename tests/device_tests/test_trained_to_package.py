@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from digits import write_digits
 from lab.machine import Machine
 
 from mobiledeploy.deploy.conversion import convert
@@ -14,7 +15,6 @@ from mobiledeploy.deploy.evaluation import evaluate, evaluate_device
 from mobiledeploy.deploy.packages.packaging import package
 from mobiledeploy.deploy.training import train
 from mobiledeploy.models.training.settings import make_settings
-from tests.digits import write_digits
 
 pytestmark = [pytest.mark.device, pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -30,6 +30,7 @@ SYSTEMS = (
     "ssdlite_mobilenet_v2",
     "ssdlite_mobilenet_v3_large",
     "ssdlite_mobilenet_v3_small",
+    "faster_rcnn_mobilenet_v1",
 )
 
 

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from toys import COLOURS, box_file, colour_folders
 
 from mobiledeploy import models
 from mobiledeploy.deploy.training import train
 from mobiledeploy.errors import EnvironmentProblem, InputError, OutputError
 from mobiledeploy.models.training.run_folder import RunFolder
 from mobiledeploy.models.training.settings import make_settings
-from tests.toys import COLOURS, box_file, colour_folders
 
 QUICK = {"epochs": 2, "batch_size": 8, "learning_rate": 0.05, "optimizer": "sgd"}
 
