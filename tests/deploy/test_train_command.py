@@ -11,6 +11,8 @@ from toys import colour_folders
 
 from mobiledeploy.deploy.cli import main
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture(scope="module")
 def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -25,6 +25,8 @@ from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.source import SourceModel
 from mobiledeploy.truth import read_truth
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @dataclass(frozen=True)
 class Toy:

@@ -21,6 +21,8 @@ from mobiledeploy.quantize import Recipe, quantize
 from mobiledeploy.runtimes.formats import read_artifact
 from mobiledeploy.source import SourceModel
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RULE = Preprocessing(32, 32, "stretch", mean=(127.5,) * 3, std=(127.5,) * 3)
 NAMES = tuple(sorted(COLOURS))
 

@@ -16,7 +16,12 @@ from mobiledeploy.deploy.packages.packaging import package
 from mobiledeploy.deploy.training import train
 from mobiledeploy.models.training.settings import make_settings
 
-pytestmark = [pytest.mark.device, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.device,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+]
 
 
 def test_digits_from_images_to_a_wheel(machine: Machine, adb_client: str, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from mobiledeploy.errors import EnvironmentProblem, InputError, OutputError
 from mobiledeploy.models.training.run_folder import RunFolder
 from mobiledeploy.models.training.settings import make_settings
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 QUICK = {"epochs": 2, "batch_size": 8, "learning_rate": 0.05, "optimizer": "sgd"}
 
 
