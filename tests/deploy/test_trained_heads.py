@@ -38,6 +38,7 @@ class Toy:
         least: what its first figure has to come to.
         settings, options: of the training.
         rounded: figure that int8 files are as good by; empty: the first.
+        within: of that figure.
     """
 
     model: str
@@ -46,6 +47,7 @@ class Toy:
     settings: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     rounded: str = ""
+    within: float = 0.01
 
 
 def folders(draw: Callable[..., Path], **options: Any) -> Callable[[Path, int], tuple[None, None]]:
@@ -94,6 +96,8 @@ ALL_TOYS = {
         {"resolution": 128},
         # Tight boxes suffer: two stages round their offsets one after the other (AP 54 becomes 50).
         "AP50",
+        # 0.007 where it was measured; another processor trains another network.
+        0.02,
     ),
 }
 
@@ -145,7 +149,8 @@ def test_head_learns_and_its_files_are_as_good(task: str, tmp_path: Path) -> Non
     for file in (*plain, *rounded, *decoding):
         found = figures(evaluate(file.path, tmp_path / "judging", labels=judging))
         name = toy.rounded or first if file in rounded else first
-        assert found[name] == pytest.approx(wanted[name], abs=0.01), file.path.name
+        within = toy.within if file in rounded else 0.01
+        assert found[name] == pytest.approx(wanted[name], abs=within), file.path.name
 
 
 def files(source: SourceModel, folder: Path, precision: Any, calibration: Path | None) -> list[Artifact]:
