@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from mobiledeploy.contract import Provenance
+from mobiledeploy.contract import Contract, Provenance
 from mobiledeploy.errors import EnvironmentProblem, InputError
 from mobiledeploy.models.entry import ZooEntry, at_resolution
 from mobiledeploy.models.nearest import did_you_mean
@@ -57,9 +57,8 @@ def load(
     chosen: Weights | None = "random" if weights == "random" else None if weights is None else Path(weights)
     if reference.endswith(".safetensors"):
         return _from_checkpoint(Path(reference), chosen, width, resolution)
-    if (entry := find_entry(reference)) is not None:
-        return _from_zoo(entry, chosen, width, resolution)
-    if width is not None:
+    entry = find_entry(reference)
+    if width is not None and entry is None:
         raise InputError(
             "only models of the zoo have a width multiplier", where=reference, hint="Leave --width out"
         )
@@ -74,10 +73,19 @@ def load(
             )
         return load_program(Path(reference))
     trained = trained_weights(chosen)
-    if trained is None:
-        return _from_elsewhere(reference, chosen, resolution)
-    source = _from_elsewhere(reference, chosen, resolution or trained.description.resolution)
-    contract, rule = trained.contract, trained.contract.preprocessing
+    if trained is not None and (entry is None or trained.description.reference == reference):
+        width = trained.description.width if width is None else width
+        resolution = resolution or trained.description.resolution
+    if entry is not None:
+        source = _from_zoo(entry, chosen, width or 1.0, resolution)
+    else:
+        source = _from_elsewhere(reference, chosen, resolution)
+    return source if trained is None else _as_trained(source, trained.contract)
+
+
+def _as_trained(source: SourceModel, contract: Contract) -> SourceModel:
+    """A source with what the checkpoint of its weights says of them, at the source's own size."""
+    rule = contract.preprocessing or source.preprocessing
     return replace(
         source,
         task=contract.task,
@@ -101,6 +109,12 @@ def _from_elsewhere(reference: str, weights: Weights | None, resolution: int | N
 
         return load_callable(reference, weights, resolution)
     raise _unknown(reference)
+
+
+def is_own_code(reference: str) -> bool:
+    """Whether a reference names a callable of the user: to load it is to run that code."""
+    foreign = reference.partition(":")[0] in ("timm", "torchvision")
+    return CALLABLE.fullmatch(reference) is not None and not foreign
 
 
 def find_entry(name: str) -> ZooEntry | None:
@@ -138,7 +152,7 @@ def _from_checkpoint(
             hint="Leave --weights and --width out",
         )
     reference = trained.description.reference
-    if reference.endswith(".safetensors") or CALLABLE.fullmatch(reference):
+    if reference.endswith(".safetensors") or is_own_code(reference):
         # A file of weights must not have code imported.
         raise InputError(
             f"its network is the code {reference}",
@@ -148,17 +162,10 @@ def _from_checkpoint(
     return load(reference, weights=path, resolution=resolution)
 
 
-def _from_zoo(
-    entry: ZooEntry, weights: Weights | None, width: float | None, resolution: int | None
-) -> SourceModel:
+def _from_zoo(entry: ZooEntry, weights: Weights | None, width: float, resolution: int | None) -> SourceModel:
     from mobiledeploy.models.checkpoints import describe, load_into, read_state_dict, sha256
     from mobiledeploy.models.random_weights import image_input, seeded
 
-    trained = trained_weights(weights)
-    if trained is not None and trained.description.reference == entry.name:
-        width = trained.description.width if width is None else width
-        resolution = resolution or trained.description.resolution
-    width = width or 1.0
     name = entry.name if math.isclose(width, 1.0) else f"{entry.name} (width {width:g})"
     labels, outputs = entry.labels(), entry.outputs
     if weights == "random":
@@ -179,17 +186,13 @@ def _from_zoo(
             weights_sha256=digest,
             licence=entry.weights.licence if entry.weights and known else "",
         )
-    task, preprocessing = entry.task, entry.preprocessing_at(resolution or entry.preprocessing.height)
-    if trained is not None:
-        task, labels = trained.contract.task, trained.contract.labels
-        rule = trained.contract.preprocessing or preprocessing
-        preprocessing = at_resolution(rule, preprocessing.height)
+    preprocessing = entry.preprocessing_at(resolution or entry.preprocessing.height)
     return SourceModel(
         module=module.eval(),
         example_input=image_input(3, preprocessing.height, preprocessing.width),
-        task=task,
+        task=entry.task,
         preprocessing=preprocessing,
-        labels=labels if outputs == len(labels) or trained is not None else (),
+        labels=labels if outputs == len(labels) else (),
         provenance=provenance,
         anchors=entry.anchors(preprocessing.height),
     )

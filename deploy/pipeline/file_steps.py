@@ -20,7 +20,7 @@ from mobiledeploy.deploy.project.files import FLOAT, file_name, model_of
 from mobiledeploy.deploy.project.schema import NO_DATA, RANDOM
 from mobiledeploy.deploy.wanted import Wanted
 from mobiledeploy.models import DEFAULT_MODEL, MODEL_FILES
-from mobiledeploy.models.references import CALLABLE
+from mobiledeploy.models.references import is_own_code
 
 
 def file_steps(parts: Parts) -> Iterator[Step]:
@@ -87,7 +87,7 @@ def _model_sources(parts: Parts) -> Iterator[tuple[str, Source]]:
         yield f"model.reads {path}", Source(path, where("model", "reads", number))
     if name.endswith(MODEL_FILES):
         yield "model", parts.source("model", "name")
-    elif CALLABLE.fullmatch(name) and name.partition(":")[0] not in ("timm", "torchvision"):
+    elif is_own_code(name):
         place = where("model", "name")
         yield "code of the project", Source(".", place, code=True, without=parts.output())
         if elsewhere := _code_elsewhere(name.partition(":")[0].partition(".")[0]):

@@ -12,7 +12,8 @@ from mobiledeploy.deploy.sweep.computing import compute
 from mobiledeploy.deploy.sweep.grid import RANDOM, Variant
 from mobiledeploy.deploy.sweep.orders import CALIBRATED, Convert, Count
 from mobiledeploy.device_tests.lab.parcel import Parcel, pack
-from mobiledeploy.models.references import CALLABLE
+from mobiledeploy.models import MODEL_FILES
+from mobiledeploy.models.references import is_own_code
 
 if TYPE_CHECKING:
     from mobiledeploy.device_tests.lab.client import Order
@@ -50,14 +51,14 @@ def build(
         folder: of the files, there.
         calibration: images, or ``none``; None: noise, for untrained weights alone.
         scheduler: of a lab, whose cores convert; None: those of this host.  A model of the user's own is
-            converted here: other hosts lack its code.
+            converted here: other hosts lack its code or file.
         announce: told where they are converted.
 
     Raises:
         MobileDeployError: see ``convert``; of the first variant that fails.
         LabUnavailableError: no lab's scheduler answers, or it has gone.
     """
-    if any(_is_code_of_the_user(variant.model) for variant in variants):
+    if any(is_own_code(variant.model) or variant.model.endswith(MODEL_FILES) for variant in variants):
         scheduler = None
     # Counted once for each network, whatever its arithmetic.
     networks = list(dict.fromkeys((variant.model, variant.width, variant.resolution) for variant in variants))
@@ -99,8 +100,3 @@ def _pack_images(calibration: Path | str) -> Parcel | str:
         return NO_DATA
     folder = Path(calibration)
     return pack(folder, choose_images(folder))
-
-
-def _is_code_of_the_user(model: str) -> bool:
-    foreign = model.partition(":")[0] in ("timm", "torchvision")
-    return model.endswith(".pt2") or (CALLABLE.fullmatch(model) is not None and not foreign)

@@ -72,6 +72,7 @@ def test_what_was_rejected_comes_back_with_its_error(tmp_path: Path) -> None:
         ("timm:mobilenetv3", "tcp://lab:1"),
         ("net:build", None),
         ("a.pt2", None),
+        ("runs/a/model.safetensors", None),
     ],
 )
 def test_code_of_the_user_stays_here(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ import torch
 from mobiledeploy import models
 from mobiledeploy.errors import EnvironmentProblem, InputError, UnsupportedError
 from mobiledeploy.models.torchvision_ops import declare_missing
+from mobiledeploy.models.trained import Description, save_trained
 
 declare_missing()
 torchvision = pytest.importorskip("torchvision")
@@ -116,3 +118,14 @@ def test_a_library_that_is_not_installed(library, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == library else found(name))
     with pytest.raises(EnvironmentProblem, match=f"{library} is not installed"):
         models.load(f"{library}:mobilenet_v2", weights="random")
+
+
+def test_a_checkpoint_of_timm_is_a_model_by_itself(tmp_path):
+    source = models.load("timm:mobilenetv3_small_050", weights="random", resolution=96)
+    named = replace(source, labels=tuple(map(str, range(1000))))
+    path = tmp_path / "model.safetensors"
+    save_trained(path, source.module.state_dict(), named, Description("timm:mobilenetv3_small_050", 1.0, 96))
+
+    again = models.load(str(path))
+
+    assert (again.labels, again.example_input[0].shape) == (named.labels, source.example_input[0].shape)

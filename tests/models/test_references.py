@@ -17,6 +17,7 @@ from mobiledeploy.errors import EnvironmentProblem, InputError
 from mobiledeploy.models.labels import imagenet_labels
 from mobiledeploy.models.mobilenet_v1 import MobileNetV1
 from mobiledeploy.models.mobilenet_v2 import MobileNetV2
+from mobiledeploy.models.references import is_own_code
 
 NAMES = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_lite0")
 SYSTEMS = (
@@ -307,3 +308,19 @@ def test_catalogue_and_import_need_no_torch():
         "sys.exit(any(x in sys.modules for x in ('torch', 'numpy', 'PIL')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("reference", "own"),
+    [
+        ("my.package:make", True),
+        ("mynet:Nets.small", True),
+        ("timm:lcnet_050", False),
+        ("torchvision:resnet18", False),
+        ("mobilenet_v2", False),
+        ("runs/net.safetensors", False),
+        ("net.pt2", False),
+    ],
+)
+def test_code_of_the_user_is_known_by_its_reference(reference: str, own: bool) -> None:
+    assert is_own_code(reference) is own
