@@ -21,7 +21,7 @@ from mobiledeploy.contract import (
 from mobiledeploy.deploy.budget import Budget, Drop
 from mobiledeploy.deploy.comparison import VerificationReport
 from mobiledeploy.deploy.decoded import compare_decoded
-from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
+from mobiledeploy.deploy.outputs import move_into_place, temporary_beside
 from mobiledeploy.deploy.preparation import Budgeted, Prepared, prepare, write_file
 from mobiledeploy.deploy.samples import Reference
 from mobiledeploy.deploy.sources import as_source
@@ -34,6 +34,7 @@ from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.formats import FORMATS, needs, open_session, read_artifact
 from mobiledeploy.runtimes.session import Session
 from mobiledeploy.source import SourceModel
+from mobiledeploy.writing import writing
 
 if TYPE_CHECKING:
     import torch

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
+from mobiledeploy.deploy.outputs import move_into_place, temporary_beside
 from mobiledeploy.runtimes.session import Session
+from mobiledeploy.writing import writing
 
 if TYPE_CHECKING:
     import numpy as np

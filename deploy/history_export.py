@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mobiledeploy.deploy.commands.outcome import to_json
-from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
+from mobiledeploy.deploy.outputs import move_into_place, temporary_beside
 from mobiledeploy.device_tests.history import Filter, History, Row
 from mobiledeploy.errors import InputError
+from mobiledeploy.writing import writing
 
 Form = Literal["csv", "jsonl"]
 _SUFFIXES: dict[str, Form] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,31 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mobiledeploy.errors import MobileDeployError, OutputError
-
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-@contextmanager
-def writing(final: Path) -> Iterator[None]:
-    """Operating system errors inside the block become one ``OutputError`` about ``final``."""
-    try:
-        yield
-    except OSError as error:
-        raise _cannot_write(error, final) from error
-    except MobileDeployError as error:
-        # Converters may take a full disk for a fault of the model.
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in NO_ROOM:
-            raise _cannot_write(error.__cause__, final) from error
-        raise
-
-
-def _cannot_write(error: OSError, final: Path) -> OutputError:
-    hint = "Choose another place with -o"
-    return OutputError(
-        f"cannot be written ({error.strerror or error})",
-        where=str(final),
-        hint=f"Free some space, there or for temporary files. {hint}" if error.errno in NO_ROOM else hint,
-    )
+from mobiledeploy.writing import writing
 
 
 @contextmanager

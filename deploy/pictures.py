@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
+from mobiledeploy.deploy.outputs import move_into_place, temporary_beside
 from mobiledeploy.errors import InputError
 from mobiledeploy.runtimes.formats import needs
+from mobiledeploy.writing import writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Contract, Precision, Suppression, Target
 from mobiledeploy.deploy.budget import Budget, Drop, budget_images, keep_within
-from mobiledeploy.deploy.outputs import writing
 from mobiledeploy.deploy.samples import Reference, take_reference
 from mobiledeploy.deploy.stages import Stages
 from mobiledeploy.deploy.wanted import Wanted
 from mobiledeploy.errors import InputError
 from mobiledeploy.runtimes.formats import FORMATS, needs
 from mobiledeploy.source import SourceModel
+from mobiledeploy.writing import writing
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram

@@ -12,8 +12,8 @@ from types import ModuleType
 
 from mobiledeploy.contract import Provenance
 from mobiledeploy.errors import InputError, MobileDeployError
-from mobiledeploy.models.nearest import did_you_mean
 from mobiledeploy.models.weights import Weights
+from mobiledeploy.nearest import did_you_mean
 from mobiledeploy.source import SourceModel
 
 RESOLUTION = 224

@@ -14,9 +14,9 @@ from mobiledeploy.contract import Interpolation, Preprocessing, Provenance, Task
 from mobiledeploy.errors import EnvironmentProblem, InputError, UnsupportedError
 from mobiledeploy.models.checkpoints import load_file, sha256
 from mobiledeploy.models.labels import imagenet_labels
-from mobiledeploy.models.nearest import did_you_mean
 from mobiledeploy.models.random_weights import image_input, seeded
 from mobiledeploy.models.weights import Weights
+from mobiledeploy.nearest import did_you_mean
 from mobiledeploy.source import SourceModel
 
 if TYPE_CHECKING:

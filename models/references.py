@@ -10,10 +10,10 @@ from pathlib import Path
 from mobiledeploy.contract import Contract, Provenance
 from mobiledeploy.errors import EnvironmentProblem, InputError
 from mobiledeploy.models.entry import ZooEntry, at_resolution
-from mobiledeploy.models.nearest import did_you_mean
 from mobiledeploy.models.trained import read_trained, trained_weights
 from mobiledeploy.models.weights import Weights, find
 from mobiledeploy.models.zoo import DEFAULT_MODEL, entries
+from mobiledeploy.nearest import did_you_mean
 from mobiledeploy.source import SourceModel
 
 CALLABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")

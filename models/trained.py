@@ -62,7 +62,7 @@ def save_trained(
         OSError: it cannot be written.
     """
     from mobiledeploy.models.checkpoints import needs_safetensors
-    from mobiledeploy.models.training.files import write_whole
+    from mobiledeploy.writing import write_whole
 
     with needs_safetensors(path):
         from safetensors.torch import save

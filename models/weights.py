@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from mobiledeploy.errors import EnvironmentProblem, OutputError
 from mobiledeploy.models.checkpoints import sha256
+from mobiledeploy.writing import write_whole
 
 Weights = Path | Literal["random"]  # a state dict file, or untrained
 
@@ -111,7 +111,7 @@ def _in_wheel(weights: WeightsFile) -> Path:
 
 
 def _download(weights: WeightsFile) -> Path:
-    """Write to a temporary name in the cache folder, check, rename."""
+    """Into the cache folder, checked before it gets its name."""
     import hashlib
     import urllib.request
     from http.client import HTTPException
@@ -124,14 +124,10 @@ def _download(weights: WeightsFile) -> Path:
         raise _DownloadError(str(getattr(error, "reason", error))) from error
     if hashlib.sha256(content).hexdigest() != weights.sha256:
         raise _DownloadError("what came is not the file: its sha256 differs")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(target)
+        write_whole(target, content)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise OutputError(
             f"the weights cannot be stored ({error.strerror})",
             where=str(target),

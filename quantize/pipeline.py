@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 from mobiledeploy.errors import InputError
+from mobiledeploy.nearest import did_you_mean
 from mobiledeploy.quantize.adaptive_rounding import round_adaptively
 from mobiledeploy.quantize.analytic_correction import correct_biases_analytically
 from mobiledeploy.quantize.bias_absorption import absorb_biases
@@ -193,9 +193,8 @@ def _check(program: ExportedProgram, recipe: Recipe) -> None:
     paths = {module_path(node) for node in nodes}
     for exempt in recipe.exempt:
         if not any(path == exempt or path.startswith(f"{exempt}.") for path in paths):
-            near = difflib.get_close_matches(exempt, sorted(paths), n=2)
             raise InputError(
                 f"no layer is called '{exempt}'",
                 where="recipe",
-                hint=f"Did you mean {' or '.join(near)}?" if near else "Use PyTorch module paths",
+                hint=did_you_mean(exempt, sorted(paths), otherwise="Use PyTorch module paths", most=2),
             )

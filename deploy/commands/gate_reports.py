@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
+from mobiledeploy.deploy.outputs import move_into_place, temporary_beside
 from mobiledeploy.errors import InputError
+from mobiledeploy.writing import writing
 
 if TYPE_CHECKING:
     from mobiledeploy.device_tests.gate import GateReport

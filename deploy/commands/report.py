@@ -170,7 +170,8 @@ def _render(made: Report, form: Form, drawn: dict[str, Path], output: Path | Non
 
 
 def _write(text: str, path: Path) -> None:
-    from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
+    from mobiledeploy.deploy.outputs import move_into_place, temporary_beside
+    from mobiledeploy.writing import writing
 
     with temporary_beside(path) as partial:
         with writing(path):

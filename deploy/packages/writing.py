@@ -7,9 +7,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from mobiledeploy.deploy.outputs import replace_folder, temporary_beside, writing
+from mobiledeploy.deploy.outputs import replace_folder, temporary_beside
 from mobiledeploy.deploy.packages.plan import LISTING, PackagePlan, is_inside
 from mobiledeploy.errors import InputError
+from mobiledeploy.writing import writing
 
 _SHOWN = 3
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mobiledeploy.deploy.outputs import writing
 from mobiledeploy.deploy.pipeline.sealed import canonical, seal, unseal
 from mobiledeploy.errors import InputError
+from mobiledeploy.writing import writing
 
 FOLDER = Path(".mobiledeploy")
 VERSION = 1

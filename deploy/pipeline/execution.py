@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mobiledeploy.deploy.failures import describe
-from mobiledeploy.deploy.outputs import writing
 from mobiledeploy.deploy.pipeline.cache import Cache, Entry
 from mobiledeploy.deploy.pipeline.looking import Looked, Looker
 from mobiledeploy.deploy.pipeline.publishing import publish, retract
@@ -19,6 +18,7 @@ from mobiledeploy.deploy.pipeline.scheduling import next_steps
 from mobiledeploy.deploy.pipeline.starting import Came, Start
 from mobiledeploy.deploy.pipeline.step import Step
 from mobiledeploy.errors import InputError, MobileDeployError
+from mobiledeploy.writing import writing
 
 State = Literal["fresh", "done", "failed", "skipped"]
 # The worst first: a defect, then what cannot be helped by doing it again; of gates as `gate` has it.

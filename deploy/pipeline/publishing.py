@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from mobiledeploy.deploy.outputs import copy_whole, writing
+from mobiledeploy.deploy.outputs import copy_whole
 from mobiledeploy.deploy.packages.plan import LISTING
 from mobiledeploy.deploy.packages.writing import find_foreign
 from mobiledeploy.deploy.pipeline.cache import Entry, digest_of
 from mobiledeploy.deploy.pipeline.step import Step
 from mobiledeploy.errors import InputError, OutputError
+from mobiledeploy.writing import writing
 
 
 def publish(step: Step, entry: Entry, work: Path) -> tuple[str, ...]:

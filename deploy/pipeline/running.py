@@ -22,7 +22,7 @@ from mobiledeploy.deploy.project.creating import write_schema
 from mobiledeploy.deploy.project.loading import Project, load
 from mobiledeploy.device_tests.lock import hold_file
 from mobiledeploy.errors import InputError, OutputError
-from mobiledeploy.models.nearest import did_you_mean
+from mobiledeploy.nearest import did_you_mean
 from mobiledeploy.parallel import usable_cores
 
 # More steps side by side than this take more memory than they save time.

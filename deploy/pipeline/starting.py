@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from mobiledeploy.deploy.outputs import writing
 from mobiledeploy.deploy.pipeline.step import Step
 from mobiledeploy.errors import EnvironmentProblem, MobileDeployError
+from mobiledeploy.writing import writing
 
 # A step that is told to end has so long.
 _PATIENCE = 10.0

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
+from mobiledeploy.deploy.outputs import move_into_place, temporary_beside
 from mobiledeploy.deploy.project import FILE
 from mobiledeploy.deploy.project.loading import parse
 from mobiledeploy.deploy.project.template import SCHEMA_FILE, Beginning, render
 from mobiledeploy.errors import OutputError
+from mobiledeploy.writing import writing
 
 
 def create(folder: Path, known: Beginning) -> Path:

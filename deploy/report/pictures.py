@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from mobiledeploy.deploy.outputs import move_into_place, temporary_beside, writing
+from mobiledeploy.deploy.outputs import move_into_place, temporary_beside
 from mobiledeploy.deploy.report.layout import Plot, Report
 from mobiledeploy.deploy.report.vega import theme
 from mobiledeploy.runtimes.formats import needs
+from mobiledeploy.writing import writing
 
 PictureKind = Literal["svg", "png"]
 _WIDTH = 720  # points

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mobiledeploy.deploy.outputs import writing
 from mobiledeploy.deploy.sweep.building import Built, build
 from mobiledeploy.deploy.sweep.choice import Row
 from mobiledeploy.deploy.sweep.grid import RANDOM, Grid
@@ -15,6 +14,7 @@ from mobiledeploy.device_tests.benchmark import Measured
 from mobiledeploy.device_tests.plan import Plan
 from mobiledeploy.errors import InputError
 from mobiledeploy.runtimes.formats import read_artifact
+from mobiledeploy.writing import writing
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from mobiledeploy.errors import InputError
 from mobiledeploy.images import LabelledImage
+from mobiledeploy.nearest import did_you_mean
 from mobiledeploy.truth.rows import (
     FILE_COLUMNS,
     Row,
-    did_you_mean,
     find_columns,
     label_images,
     read_rows,
@@ -140,7 +140,9 @@ def _order(table: _Table, names: Sequence[str], labels: Path) -> list[int]:
             if missing
             else f"the model does not tell the attribute {some(strange)}",
             where=str(labels),
-            hint=did_you_mean(first, others, "Name the columns as the model's labels, which inspect shows"),
+            hint=did_you_mean(
+                first, others, otherwise="Name the columns as the model's labels, which inspect shows", most=2
+            ),
         )
     return [columns[name] for name in names]
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from mobiledeploy.errors import InputError
 from mobiledeploy.images import LabelledImage, find_images, upright_size
-from mobiledeploy.truth.rows import did_you_mean, present, read_text, safe_name, some
+from mobiledeploy.nearest import did_you_mean
+from mobiledeploy.truth.rows import present, read_text, safe_name, some
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,7 +141,9 @@ def _class_indices(
             raise InputError(
                 f"the model has no class called {some(strange)}",
                 where=where,
-                hint=did_you_mean(strange[0], class_names, "Remove these categories from the file"),
+                hint=did_you_mean(
+                    strange[0], class_names, otherwise="Remove these categories from the file", most=2
+                ),
             )
         return {key: list(class_names).index(name) for key, name in categories.items()}
     outside = [key for key in categories if key < 1 or (classes is not None and key > classes)]

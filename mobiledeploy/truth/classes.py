@@ -7,11 +7,11 @@ from pathlib import Path
 
 from mobiledeploy.errors import InputError
 from mobiledeploy.images import LabelledImage
+from mobiledeploy.nearest import did_you_mean
 from mobiledeploy.truth.folders import images_by_folder
 from mobiledeploy.truth.rows import (
     FILE_COLUMNS,
     Row,
-    did_you_mean,
     find_columns,
     in_order,
     label_images,
@@ -95,7 +95,7 @@ def _class_indices(
         raise InputError(
             f"{len(known)} of {len(names)} folders have the name of a class, but not {some(strange)}",
             where=str(folder),
-            hint=did_you_mean(strange[0], class_names, "Rename or remove the folder"),
+            hint=did_you_mean(strange[0], class_names, otherwise="Rename or remove the folder", most=2),
         )
     if all(map(_is_index, names)):
         return {name: int(name) for name in names}

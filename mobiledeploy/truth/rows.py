@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -167,12 +166,6 @@ def present(images: Iterable[LabelledImage[T]], folder: Path, labels: Path) -> t
 def in_order(images: Iterable[LabelledImage[T]]) -> tuple[LabelledImage[T], ...]:
     """Sorted by name."""
     return tuple(sorted(images, key=lambda image: PurePosixPath(image.name).parts))
-
-
-def did_you_mean(name: str, known: Sequence[str], otherwise: str) -> str:
-    """A hint with the names that are near to one, else another hint."""
-    near = difflib.get_close_matches(name, known, n=2)
-    return f"Did you mean {' or '.join(near)}?" if near else otherwise
 
 
 def some(names: Sequence[object]) -> str:

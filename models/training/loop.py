@@ -18,7 +18,6 @@ from mobiledeploy.errors import InputError
 from mobiledeploy.models.trained import Description, save_trained
 from mobiledeploy.models.training.averaging import Average
 from mobiledeploy.models.training.dataset import Batch, Dataset, Sample
-from mobiledeploy.models.training.files import writing
 from mobiledeploy.models.training.logs import Logs
 from mobiledeploy.models.training.objectives.objective import Objective
 from mobiledeploy.models.training.optimizer import make_optimizer, rate_at
@@ -26,6 +25,7 @@ from mobiledeploy.models.training.processes import Processes
 from mobiledeploy.models.training.run_folder import Epoch, RunFolder, best_of
 from mobiledeploy.models.training.settings import Settings
 from mobiledeploy.source import SourceModel
+from mobiledeploy.writing import writing
 
 # Seconds after which the state is kept within an epoch, too.
 KEEP_EVERY = 300.0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mobiledeploy.errors import InputError
-from mobiledeploy.models.training.files import write_whole, writing
+from mobiledeploy.writing import write_whole, writing
 
 BEST, LAST = "model.safetensors", "last.safetensors"
 _IDENTITY, _EPOCHS, _STATE, _LOGS = "training.json", "epochs.jsonl", "state.pt", "tensorboard"

@@ -9,12 +9,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from mobiledeploy.deploy.outputs import writing
 from mobiledeploy.deploy.packages.archives import ArchiveEntry, write_archive
 from mobiledeploy.deploy.packages.platforms.android.kotlin import STUBS, compile_kotlin
 from mobiledeploy.deploy.packages.platforms.android.values import MIN_SDK, TEMPLATES, values
 from mobiledeploy.deploy.packages.subject import Subject
 from mobiledeploy.deploy.packages.templating import Templates
+from mobiledeploy.writing import writing
 
 # Memory pages of most phones: what begins on one can be mapped without more.
 _PAGE = 4096
