@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mobiledeploy.errors import InputError, UnsupportedError
 from mobiledeploy.parallel import usable_cores
-from mobiledeploy.preprocessing import normalise
 from mobiledeploy.source import SourceModel
 from mobiledeploy.truth import read_truth
+from mobiledeploy.truth.classes import check_classes
 
 if TYPE_CHECKING:
     import torch
 
-    from mobiledeploy.models.training.dataset import Dataset, Sample
     from mobiledeploy.quantize import Lesson
-
-# Every so many images one is kept back, to tell the best epoch by.
-_KEPT_BACK = 5
-_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +50,7 @@ def lesson_for(source: SourceModel, tuning: Tuning) -> Lesson:
     from mobiledeploy.models.training.dataset import Dataset
     from mobiledeploy.models.training.objectives import objective_for
     from mobiledeploy.models.training.settings import Settings
-    from mobiledeploy.quantize import Lesson
+    from mobiledeploy.quantize.lesson import KEPT_BACK, kept_apart
 
     if source.task == "embedding":
         raise UnsupportedError(
@@ -72,34 +67,23 @@ def lesson_for(source: SourceModel, tuning: Tuning) -> Lesson:
         )
     count = _outputs(source)
     images = read_truth(source.task, tuning.images, tuning.labels, class_names=source.labels, classes=count)
-    outside = [image for image in images if isinstance(image.label, int) and image.label >= count]
-    if outside:
-        raise InputError(
-            f"{outside[0].name} is of class {outside[0].label}, the model has {count} from 0",
-            where=str(tuning.labels or tuning.images),
-            hint="Take labelled images of the data set that the model was trained on",
-        )
-    if len(images) < _KEPT_BACK:
+    if source.task == "image-classification":
+        hint = "Take labelled images of the data set that the model was trained on"
+        check_classes(images, count, tuning.labels or tuning.images, hint)
+    if len(images) < KEPT_BACK:
         raise InputError(
             f"{len(images)} labelled images are too few",
             where=str(tuning.images),
-            hint=f"Give {_KEPT_BACK} or more",
+            hint=f"Give {KEPT_BACK} or more",
         )
     dataset = Dataset(images, (source.preprocessing,), objective.encode, usable_cores())
-    kept_back = range(_KEPT_BACK - 1, len(images), _KEPT_BACK)
-    learnt = torch.tensor([place for place in range(len(images)) if place not in kept_back])
 
-    def example(sample: Sample) -> tuple[tuple[torch.Tensor], Any]:
-        reals = normalise(sample.pixels[0], dataset.rules[0])
-        inputs = torch.from_numpy(reals).permute(2, 0, 1)[None].contiguous()
-        return (inputs,), objective.gather([sample.target], [inputs])
+    def show(places: Sequence[int]) -> Iterator[tuple[tuple[torch.Tensor], Any]]:
+        for samples in dataset.deployed(places, 1):
+            inputs = dataset.inputs(samples, 0, torch.device("cpu"))
+            yield (inputs,), objective.gather([samples[0].target], [inputs])
 
-    def epoch(number: int) -> _Examples:
-        generator = torch.Generator().manual_seed(_SEED + number)
-        order = learnt[torch.randperm(len(learnt), generator=generator)]
-        return _Examples(dataset, order.tolist(), example)
-
-    return Lesson(epoch, _Examples(dataset, kept_back, example), objective.loss)
+    return kept_apart(len(images), show, objective.loss)
 
 
 def _outputs(source: SourceModel) -> int:
@@ -112,19 +96,3 @@ def _outputs(source: SourceModel) -> int:
         return given.shape[-1]
     # A detector's first class is the background.
     return int(given["classes"].shape[-1]) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Examples:
-    """Some images of a data set, decoded again each time they are read."""
-
-    dataset: Dataset[Any]
-    places: Sequence[int]
-    example: Callable[[Sample], tuple[tuple[torch.Tensor], Any]]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __iter__(self) -> Iterator[tuple[tuple[torch.Tensor], Any]]:
-        for (sample,) in self.dataset.deployed(self.places, 1):
-            yield self.example(sample)

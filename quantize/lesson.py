@@ -16,8 +16,8 @@ from mobiledeploy.quantize.isolation import outputs_of
 Example = tuple[Inputs, Any]
 Loss = Callable[[Any, Any], torch.Tensor]
 
-# Every so many calibration inputs one is kept back.
-_KEPT_BACK = 5
+# Every so many examples one is kept back.
+KEPT_BACK = 5
 
 
 class Epoch(Protocol):
@@ -46,6 +46,26 @@ class Lesson:
     loss: Loss
 
 
+def kept_apart(count: int, show: Callable[[Sequence[int]], Iterator[Example]], loss: Loss) -> Lesson:
+    """A lesson on examples that are made anew each time: every fifth is kept back.
+
+    Each epoch has its own order, the same in every call.
+
+    Args:
+        count: of examples; fewer than five are all learnt from, and judge, too.
+        show: makes the examples at some places, one at a time.
+        loss: see ``Lesson``.
+    """
+    places = range(count)
+    learnt = [place for place in places if place % KEPT_BACK != KEPT_BACK - 1]
+
+    def epoch(number: int) -> Epoch:
+        order = torch.randperm(len(learnt), generator=torch.Generator().manual_seed(number)).tolist()
+        return _Shown(show, [learnt[place] for place in order])
+
+    return Lesson(epoch, _Shown(show, places[KEPT_BACK - 1 :: KEPT_BACK] or places), loss)
+
+
 def like_float(reference: GraphModule, module: GraphModule, inputs: Sequence[Inputs]) -> Lesson:
     """To give the outputs of the float model: no labels are needed.
 
@@ -55,14 +75,15 @@ def like_float(reference: GraphModule, module: GraphModule, inputs: Sequence[Inp
     Args:
         reference: the float graph.
         module: the graph that learns.
-        inputs: every fifth is kept back; of fewer than five, none.
+        inputs: see ``kept_apart``.
     """
-    places = range(len(inputs))
-    learnt = [place for place in places if place % _KEPT_BACK != _KEPT_BACK - 1]
 
-    def epoch(number: int) -> Epoch:
-        order = torch.randperm(len(learnt), generator=torch.Generator().manual_seed(number)).tolist()
-        return _Shown(reference, inputs, [learnt[place] for place in order])
+    def show(places: Sequence[int]) -> Iterator[Example]:
+        for place in places:
+            values = inputs[place]
+            with torch.no_grad():
+                wanted = reference(*values)
+            yield values, wanted
 
     def noise(outputs: Any, wanted: Any) -> torch.Tensor:
         pairs = zip(outputs_of(module, wanted), outputs_of(module, outputs), strict=True)
@@ -71,23 +92,18 @@ def like_float(reference: GraphModule, module: GraphModule, inputs: Sequence[Inp
         share: torch.Tensor = lost / signal.clamp(min=torch.finfo(signal.dtype).tiny)
         return share
 
-    return Lesson(epoch, _Shown(reference, inputs, places[_KEPT_BACK - 1 :: _KEPT_BACK] or places), noise)
+    return kept_apart(len(inputs), show, noise)
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """Inputs with what the float model makes of them, one at a time each time they are read."""
+    """Examples at some places, made anew each time they are read."""
 
-    reference: GraphModule
-    inputs: Sequence[Inputs]
+    show: Callable[[Sequence[int]], Iterator[Example]]
     places: Sequence[int]
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __iter__(self) -> Iterator[Example]:
-        for place in self.places:
-            values = self.inputs[place]
-            with torch.no_grad():
-                wanted = self.reference(*values)
-            yield values, wanted
+        return self.show(self.places)

@@ -65,6 +65,27 @@ def list_images(
     )
 
 
+def check_classes(images: Sequence[LabelledImage[int]], classes: int, where: Path, hint: str) -> None:
+    """Refuse an image whose class a model does not have.
+
+    Args:
+        images: with their classes.
+        classes: of the model, counted from 0.
+        where: the labels, for the message.
+        hint: what to do.
+
+    Raises:
+        InputError: names the first such image.
+    """
+    for image in images:
+        if not 0 <= image.label < classes:
+            raise InputError(
+                f"{image.name} is of class {image.label}, the model has {classes} from 0",
+                where=str(where),
+                hint=hint,
+            )
+
+
 def names_of(folder: Path, labels: Path | None) -> tuple[str, ...]:
     """Names of the class folders in order; none under a CSV, or where folders are numbered.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+import torch
 
 from mobiledeploy.contract import Preprocessing
 from mobiledeploy.errors import InputError
@@ -118,6 +119,20 @@ class Dataset(Generic[_Label]):
                 batch = []
         if batch:
             yield batch
+
+    def inputs(self, samples: Sequence[Sample], rule: int, device: torch.device) -> torch.Tensor:
+        """(N, channels, height, width) float32, normalised.
+
+        Args:
+            samples: of this data set.
+            rule: place of the preprocessing among ``rules``.
+            device: to compute on.
+        """
+        pixels = torch.from_numpy(np.stack([sample.pixels[rule] for sample in samples]))
+        reals = pixels.to(device).permute(0, 3, 1, 2).float()
+        chosen = self.rules[rule]
+        mean, std = (reals.new_tensor(values).view(1, -1, 1, 1) for values in (chosen.mean, chosen.std))
+        return (reals - mean) / std
 
     def _sample(self, place: int, look: Callable[[tuple[int, int]], View]) -> Sample:
         labelled = self.images[place]

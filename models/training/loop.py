@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from mobiledeploy.contract import Preprocessing
 from mobiledeploy.errors import InputError
 from mobiledeploy.models.trained import Description, save_trained
 from mobiledeploy.models.training.averaging import Average
@@ -164,10 +163,9 @@ class Training:
         # What a dropout draws depends on the step alone.
         torch.manual_seed(_seed(settings.seed, step, self._processes.rank))
         self._shared.train()
-        inputs = [self._inputs(samples, index) for index in range(len(plan.training.rules))]
-        targets = plan.objective.gather([sample.target for sample in samples], inputs)
+        inputs, targets = self._ask(plan.training, samples)
         with self._autocast():
-            loss = plan.objective.loss(_reals(self._shared(inputs[0], targets)), targets)
+            loss = plan.objective.loss(_reals(self._shared(inputs, targets)), targets)
         value = self._processes.total([loss.item()])[0] / self._processes.count
         if not np.isfinite(value):
             raise InputError(
@@ -213,22 +211,19 @@ class Training:
         for samples in images.deployed(
             range(processes.rank, len(images.images), processes.count), plan.batch_size
         ):
-            inputs = [self._inputs(samples, index) for index in range(len(images.rules))]
-            targets = plan.objective.gather([sample.target for sample in samples], inputs)
-            outputs = plan.objective.answer(module, inputs[0], targets)
+            inputs, targets = self._ask(images, samples)
+            outputs = plan.objective.answer(module, inputs, targets)
             sums[0] += plan.objective.loss(outputs, targets).item() * len(samples)
             sums[1] += plan.objective.right(outputs, targets) if plan.objective.figure else 0
             sums[2] += len(samples)
         loss, right, count = processes.total(sums)
         return loss / count, right / count if plan.objective.figure else None
 
-    def _inputs(self, samples: list[Sample], index: int) -> torch.Tensor:
-        """(N, channels, height, width), normalised by a rule of the data set."""
-        rule: Preprocessing = self._plan.training.rules[index]
-        pixels = torch.from_numpy(np.stack([sample.pixels[index] for sample in samples]))
-        reals = pixels.to(self._processes.device).permute(0, 3, 1, 2).float()
-        mean, std = (reals.new_tensor(values).view(1, -1, 1, 1) for values in (rule.mean, rule.std))
-        return (reals - mean) / std
+    def _ask(self, images: Dataset[Any], samples: list[Sample]) -> tuple[torch.Tensor, Any]:
+        """What the network is shown of some images, and what it should say."""
+        places = range(len(images.rules))
+        inputs = [images.inputs(samples, place, self._processes.device) for place in places]
+        return inputs[0], self._plan.objective.gather([sample.target for sample in samples], inputs)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self._plan.settings.arithmetic)

@@ -27,6 +27,9 @@ from mobiledeploy.models.training.settings import Settings
 from mobiledeploy.parallel import in_order
 from mobiledeploy.source import SourceModel
 from mobiledeploy.truth import read_truth, truth_names
+from mobiledeploy.truth.classes import check_classes
+
+_BEYOND = "Correct the label, or name all classes with --class-names"
 
 Images = tuple[LabelledImage[Any], ...]
 Progress = Callable[[int, int], None]
@@ -195,7 +198,8 @@ def _to_label(network: Network, data: Data, settings: Settings) -> tuple[SourceM
         validation = read_truth(
             task, data.validation, data.validation_labels, class_names=known, classes=count
         )
-        _check_range(task, validation, count, data.validation)
+        if task == "image-classification" and count is not None:
+            check_classes(validation, count, data.validation, _BEYOND)
     return source, training, validation
 
 
@@ -258,7 +262,7 @@ def _outputs(task: Task, names: tuple[str, ...], images: Images, data: Data) -> 
             hint="Give one folder per class, or labels of at least two",
         )
     count = len(names) or max(found) + 1
-    _check_range(task, images, count, data.labels or data.folder)
+    check_classes(images, count, data.labels or data.folder, _BEYOND)
     if missing := sorted(set(range(count)) - found):
         raise InputError(
             f"no image is of class {names[missing[0]] if names else missing[0]}",
@@ -266,18 +270,6 @@ def _outputs(task: Task, names: tuple[str, ...], images: Images, data: Data) -> 
             hint="Classes count from 0 without gaps; name them with --class-names",
         )
     return count
-
-
-def _check_range(task: Task, images: Images, count: int | None, where: Path) -> None:
-    if task != "image-classification" or count is None:
-        return
-    for image in images:
-        if not 0 <= image.label < count:
-            raise InputError(
-                f"{image.name} is of class {image.label}, the model has {count} from 0",
-                where=str(where),
-                hint="Correct the label, or name all classes with --class-names",
-            )
 
 
 def _check_outputs(source: SourceModel, count: int | None) -> None:
