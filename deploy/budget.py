@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mobiledeploy.deploy.quantization import QuantizedProgram, Quantizer
 from mobiledeploy.deploy.side_by_side import Ratio, latency_ratio
+from mobiledeploy.deploy.sources import path_of
 from mobiledeploy.device_tests.accuracy import AccuracyRun, evaluate_sessions, paired
 from mobiledeploy.errors import InputError, VerificationError
 from mobiledeploy.images import LabelledImage
@@ -245,7 +246,7 @@ def budget_images(drop: Drop, calibration: str | Path | None, class_names: Seque
     from mobiledeploy.truth.classes import list_images
 
     if drop.images is not None:
-        csv = None if drop.labels is None else Path(drop.labels)
+        csv = path_of(drop.labels)
         return BudgetImages(list_images(Path(drop.images), csv, class_names=class_names), labelled=True)
     if calibration is None or str(calibration) == NO_DATA:
         raise InputError(

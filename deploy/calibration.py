@@ -105,19 +105,22 @@ def calibration_for(
     rule = image_rule(source, "Give preprocessing; only images can calibrate")
     if str(asked) == NO_DATA:
         return _from_statistics(source, program, rule, progress)
-    shown, learnt = (
-        ImageInputs(source, choose_images(Path(asked), most)) for most in (MOST_IMAGES, MOST_LEARNT)
-    )
+    found = _enough_images(Path(asked))
+    shown, learnt = (ImageInputs(source, spread(found, most)) for most in (MOST_IMAGES, MOST_LEARNT))
     compared = tuple(image_samples(source, shown.images[:COMPARED]))
     return Calibration(shown, shown.said, compared, len(compared), learnt)
 
 
-def choose_images(folder: Path, most: int = MOST_IMAGES) -> tuple[Path, ...]:
-    """Up to so many images, evenly spread over a folder.
+def choose_images(folder: Path) -> tuple[Path, ...]:
+    """Those of a folder that calibrate, evenly spread over it.
 
     Raises:
         InputError: fewer than 10.
     """
+    return spread(_enough_images(folder), MOST_IMAGES)
+
+
+def _enough_images(folder: Path) -> tuple[Path, ...]:
     found = find_images(folder)
     if len(found) < FEWEST_IMAGES:
         raise InputError(
@@ -125,7 +128,7 @@ def choose_images(folder: Path, most: int = MOST_IMAGES) -> tuple[Path, ...]:
             where=str(folder),
             hint=f"Give {FEWEST_IMAGES} or more; up to {MOST_IMAGES} are used",
         )
-    return spread(found, most)
+    return found
 
 
 def _from_statistics(

@@ -24,7 +24,7 @@ from mobiledeploy.deploy.decoded import compare_decoded
 from mobiledeploy.deploy.outputs import move_into_place, temporary_beside
 from mobiledeploy.deploy.preparation import Budgeted, Prepared, prepare, write_file
 from mobiledeploy.deploy.samples import Reference
-from mobiledeploy.deploy.sources import as_source
+from mobiledeploy.deploy.sources import as_source, path_of
 from mobiledeploy.deploy.stages import Stages
 from mobiledeploy.deploy.tuning import Tuning
 from mobiledeploy.deploy.verification import compare
@@ -151,7 +151,7 @@ def convert(
         output_dtype=output_dtype,
         calibration=calibration,
         recipe=recipe,
-        tuning=None if tuning_images is None else Tuning(Path(tuning_images), _path(tuning_labels)),
+        tuning=None if tuning_images is None else Tuning(Path(tuning_images), path_of(tuning_labels)),
         drop=None if max_drop is None else Drop(max_drop, drop_images, drop_labels),
         output=output,
         images=images,
@@ -210,9 +210,11 @@ def convert_all(
         raise InputError("decoded boxes are reals", hint="Leave --output-dtype out")
     suffix = wanted.suffix + ("_nms" if suppression else "")
     finals = plan_outputs(tuple(dict.fromkeys(targets)), name + suffix, output)
-    with needs("torch"):
-        from mobiledeploy.models.suppression import objects_of
-    step = None if suppression is None else objects_of(source, suppression)
+    step = None
+    if suppression is not None:
+        with needs("torch"):
+            from mobiledeploy.models.suppression import objects_of
+        step = objects_of(source, suppression)
     prepared = prepare(
         source,
         wanted,
@@ -230,10 +232,6 @@ def convert_all(
         _convert_one(prepared, target, final, golden=golden, stages=stages)
         for target, final in finals.items()
     )
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
 
 
 def _convert_one(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mobiledeploy.contract import Preprocessing, Task
+from mobiledeploy.deploy.sources import path_of
 from mobiledeploy.device_tests.accuracy import AccuracyRun, evaluate_sessions
 from mobiledeploy.device_tests.device_accuracy import DEFAULT, Options, evaluate_on_device
 from mobiledeploy.device_tests.tasks.metric import FAR, Asked
@@ -130,7 +131,7 @@ def _truth(
 ) -> tuple[Asked, tuple[LabelledImage[Any], ...]]:
     """What is asked of the file, and the images with what is known of them."""
     task = task or task_of(artifact)
-    table = None if labels is None else Path(labels)
+    table = path_of(labels)
     names = artifact.contract.labels if artifact.contract else artifact.contents.labels
     listed = read_truth(
         task, images, table, class_names=names, classes=_classes(artifact, task, label_offset or 0)

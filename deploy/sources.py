@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     import torch
 
 
+def path_of(given: str | Path | None) -> Path | None:
+    """A path that may be left out."""
+    return None if given is None else Path(given)
+
+
 def as_source(
     model: torch.nn.Module | str | SourceModel | None,
     *,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mobiledeploy.contract import Task
-from mobiledeploy.deploy.sources import read_names, rule_of
+from mobiledeploy.deploy.sources import path_of, read_names, rule_of
 from mobiledeploy.runtimes.formats import needs
 
 if TYPE_CHECKING:
@@ -81,12 +81,12 @@ def train(
         from mobiledeploy.models.training.train import train as run
     rule = None if preprocessing is None else partial(rule_of, preprocessing)
     return run(
-        Network(model, _path(weights), width or 1.0, resolution, task, rule),
+        Network(model, path_of(weights), width or 1.0, resolution, task, rule),
         Data(
             Path(data),
-            _path(labels),
-            _path(validation),
-            _path(validation_labels),
+            path_of(labels),
+            path_of(validation),
+            path_of(validation_labels),
             validation_share,
             read_names(Path(class_names)) if class_names else (),
         ),
@@ -117,7 +117,3 @@ class _Observer:
         if epoch.validation is not None:
             parts.append(f"{figure} {100 * epoch.validation:.1f}%")
         self._said(", ".join(parts))
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)

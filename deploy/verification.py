@@ -113,14 +113,15 @@ def compare(
     precision: Precision = "int8" if reference.tolerances else _precision(artifact)
     outputs = _ordered(session.outputs, artifact.contract.outputs if artifact.contract else ())
     stored: list[tuple[list[np.ndarray], list[np.ndarray]]] = []
-    actual: Outputs = []
+    found: list[list[np.ndarray]] = []
     for sample in reference.samples:
         arrays, results, reals = run_file(artifact, session, sample)
         stored.append((arrays, results))
-        actual = [*actual, list(reals.values())]
+        found.append(list(reals.values()))
     problems = [*contract_problems(artifact, expected)]
-    if len(actual[0]) != len(reference.outputs[0]):
-        problems.append(f"the file has {len(actual[0])} outputs, its source {len(reference.outputs[0])}")
+    if len(found[0]) != len(reference.outputs[0]):
+        problems.append(f"the file has {len(found[0])} outputs, its source {len(reference.outputs[0])}")
+    actual: Outputs = found
     wanted: Outputs = reference.outputs
     names = [spec.name for _, spec in outputs]
     if PROPOSALS in names and not problems:

@@ -41,6 +41,16 @@ def draw(units: int, figure: Callable[[np.ndarray], np.ndarray], replicates: int
     return defined if 2 * len(defined) >= replicates else defined[:0]
 
 
+def mean_of_defined(values: np.ndarray, axis: int) -> np.ndarray:
+    """The mean along an axis over what is no NaN; NaN where nothing is."""
+    import numpy as np
+
+    defined = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        mean: np.ndarray = np.where(defined, values, 0).sum(axis=axis) / defined.sum(axis=axis)
+    return mean
+
+
 def percentile_interval(values: np.ndarray) -> Interval | None:
     """From the 2.5th to the 97.5th percentile of what ``draw`` gave; None: it gave nothing."""
     import numpy as np

@@ -137,9 +137,8 @@ def gate(
 
     from mobiledeploy.deploy.gate_baselines import STORED
     from mobiledeploy.device_tests.gate import Stored
-    from mobiledeploy.device_tests.gate import gate as decide
     from mobiledeploy.device_tests.history.findings import gate_finding
-    from mobiledeploy.device_tests.lab.runs import gate_in_lab, is_for_lab
+    from mobiledeploy.device_tests.lab.runs import decide
     from mobiledeploy.runtimes.formats import read_artifact
 
     _refuse_missing(context, candidate=candidate, device=device)
@@ -183,28 +182,18 @@ def gate(
             return evaluate_device(file.path, images or "", device or "", labels=labels, options=given)
 
     with announcer() as announce:
-        if is_for_lab([device], scheduler):
-            report = gate_in_lab(
-                device,
-                artifact,
-                gates,
-                baseline=other,
-                setting=setting,
-                scheduler=scheduler,
-                wait=wait,
-                label=label,
-                announce=announce,
-            )
-        else:
-            report = decide(
-                device,
-                artifact,
-                gates,
-                baseline=other,
-                setting=setting,
-                evaluate=evaluate if images else None,
-                announce=announce,
-            )
+        report = decide(
+            device,
+            artifact,
+            gates,
+            baseline=other,
+            setting=setting,
+            evaluate=evaluate if images else None,
+            scheduler=scheduler,
+            wait=wait,
+            label=label,
+            announce=announce,
+        )
     # The report last: it is of the runs.
     found: list[Run] = [*report.runs, gate_finding(report)]
     ids, unstored = store(found, history, label) if store_runs else ([], "")

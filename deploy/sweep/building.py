@@ -6,17 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mobiledeploy.deploy.sweep.computing import compute
 from mobiledeploy.deploy.sweep.grid import RANDOM, Variant
-from mobiledeploy.deploy.sweep.orders import CALIBRATED, Convert, Count
+from mobiledeploy.deploy.sweep.orders import Convert, Count
+from mobiledeploy.deploy.wanted import Wanted
+from mobiledeploy.device_tests.lab.order import Order
 from mobiledeploy.device_tests.lab.parcel import Parcel, pack
 from mobiledeploy.models import MODEL_FILES
 from mobiledeploy.models.references import is_own_code
-
-if TYPE_CHECKING:
-    from mobiledeploy.device_tests.lab.client import Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ def build(
         scheduler = None
     # Counted once for each network, whatever its arithmetic.
     networks = list(dict.fromkeys((variant.model, variant.width, variant.resolution) for variant in variants))
-    calibrated = any(variant.precision in CALIBRATED for variant in variants)
+    calibrated = any(Wanted(variant.precision).has_ranges for variant in variants)
     packed = _Packed(calibration if calibrated else None)
     orders: list[Order[Any]] = [Count(*network) for network in networks]
     orders += [packed.order(variant) for variant in variants]

@@ -5,20 +5,15 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
 
+from mobiledeploy.device_tests.lab.order import Made, Order, do
 from mobiledeploy.device_tests.lab.settings import configure
 from mobiledeploy.parallel import usable_cores
 
-if TYPE_CHECKING:
-    from mobiledeploy.device_tests.lab.client import Order
-
-_Made = TypeVar("_Made")
-
 
 def compute(
-    orders: Sequence[Order[_Made]], scheduler: str | None, announce: Callable[[str], None]
-) -> Iterator[_Made]:
+    orders: Sequence[Order[Made]], scheduler: str | None, announce: Callable[[str], None]
+) -> Iterator[Made]:
     """What orders make, in their order, as many at a time as there are cores.
 
     Args:
@@ -46,15 +41,11 @@ def compute(
     yield from _here(orders)
 
 
-def _here(orders: Sequence[Order[_Made]]) -> Iterator[_Made]:
+def _here(orders: Sequence[Order[Made]]) -> Iterator[Made]:
     with ProcessPoolExecutor(usable_cores(), multiprocessing.get_context("spawn")) as pool:
-        made = [pool.submit(_do, order) for order in orders]
+        made = [pool.submit(do, order) for order in orders]
         try:
             for future in made:
                 yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _do(order: Order[_Made]) -> _Made:
-    return order.do()

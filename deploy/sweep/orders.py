@@ -12,14 +12,13 @@ from pathlib import Path
 from mobiledeploy.deploy.matrix import PACKAGES
 from mobiledeploy.deploy.outputs import move_into_place
 from mobiledeploy.deploy.sweep.grid import RANDOM, Variant
+from mobiledeploy.deploy.wanted import Wanted
 from mobiledeploy.device_tests.lab.parcel import Parcel, pack
 from mobiledeploy.errors import EnvironmentProblem, MobileDeployError
 from mobiledeploy.layer_cost import Cost
 from mobiledeploy.runtimes.formats import FORMATS
 
 NOISE_IMAGES = 10
-# Precisions whose files are calibrated.
-CALIBRATED = ("int8", "int16x8")
 # Packages of these extras have a say in a file's bytes.
 _CONVERTING = frozenset({"base", "torch", "tflite", "onnx", "coreml"})
 
@@ -99,7 +98,7 @@ class Convert:
             width=variant.width,
             resolution=variant.resolution,
         )
-        quantized = variant.precision not in ("fp32", "fp16")
+        wanted = Wanted(variant.precision)
         plain = Recipe(ranges="minmax", rounding="nearest", equalisation="off", bias_correction="none")
         with self._images(folder) as images:
             convert_all(
@@ -107,11 +106,11 @@ class Convert:
                 (variant.target,),
                 name=variant.name,
                 precision=variant.precision,
-                calibration=images if variant.precision in CALIBRATED else None,
-                recipe=plain if untrained and quantized else None,
+                calibration=images if wanted.has_ranges else None,
+                recipe=plain if untrained and wanted.is_quantized else None,
                 output=folder / "made" / f"{variant.name}{FORMATS[variant.target].suffixes[0]}",
                 # Codes of random weights agree with their reals by chance alone.
-                verify=not (untrained and quantized),
+                verify=not (untrained and wanted.is_quantized),
             )
 
     @contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from distributed import Client, Future, KilledWorker
 from distributed.client import FutureCancelledError
@@ -21,6 +21,7 @@ from mobiledeploy.device_tests.lab.errors import LabUnavailableError
 from mobiledeploy.device_tests.lab.jobs import Answer, Job
 from mobiledeploy.device_tests.lab.keeping import cut, unpack_runs
 from mobiledeploy.device_tests.lab.leases import KIND, Offer, Seen, Watched
+from mobiledeploy.device_tests.lab.order import Made, Order, do
 from mobiledeploy.device_tests.lab.settings import split_address, versions
 from mobiledeploy.device_tests.lab.worker import CORE, Attempt, attempt, resource
 from mobiledeploy.device_tests.latency_run import LatencyRun
@@ -34,19 +35,6 @@ _PAUSE = 0.5
 _GRACE = 10.0
 
 Announce = Callable[[str], None]
-_Made = TypeVar("_Made", covariant=True)
-
-
-class Order(Protocol[_Made]):
-    """What is computed somewhere: plain data that can be pickled, and gives the same everywhere."""
-
-    def do(self) -> _Made:
-        """Do it."""
-
-
-def do(order: Order[_Made]) -> _Made:
-    """What Dask runs."""
-    return order.do()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +103,7 @@ class Lab:
         found: dict[str, int] = self._ask("lab_cores")
         return found
 
-    def compute(self, orders: Sequence[Order[_Made]]) -> Iterator[_Made]:
+    def compute(self, orders: Sequence[Order[Made]]) -> Iterator[Made]:
         """What orders make, in their order, on the cores of the lab's hosts.
 
         An order gives the same wherever it is done: one whose process died is done again elsewhere.
@@ -127,7 +115,7 @@ class Lab:
             LabUnavailableError: no host has cores (any more), or the processes of one order died.
             Exception: what the first order that failed has raised.
         """
-        futures: list[Future[_Made]] = []
+        futures: list[Future[Made]] = []
         try:
             for index, order in enumerate(orders):
                 # No more than are soon done: an order may carry images.
@@ -138,11 +126,11 @@ class Lab:
             with contextlib.suppress(OSError, CancelledError):
                 self._client.cancel(futures)
 
-    def _submit(self, order: Order[_Made]) -> Future[_Made]:
+    def _submit(self, order: Order[Made]) -> Future[Made]:
         key = f"mobiledeploy-{uuid.uuid4().hex}"
         return self._client.submit(do, order, key=key, resources={CORE: 1}, pure=False)
 
-    def _made(self, order: Order[_Made], futures: list[Future[_Made]], index: int) -> _Made:
+    def _made(self, order: Order[Made], futures: list[Future[Made]], index: int) -> Made:
         for _ in range(ATTEMPTS):
             try:
                 while not futures[index].done():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mobiledeploy.device_tests.benchmark import Measured, benchmark
 from mobiledeploy.device_tests.device_file import Entry, find_entries
 from mobiledeploy.device_tests.errors import DeviceError
-from mobiledeploy.device_tests.gate import Gate, GateReport, Setting, Stored
+from mobiledeploy.device_tests.gate import Gate, GateReport, Setting, Stored, gate
 from mobiledeploy.device_tests.gate.limits import TOP1_DROP
 from mobiledeploy.device_tests.history.commits import find_commit
 from mobiledeploy.device_tests.lab.leases import KIND
@@ -23,6 +23,7 @@ from mobiledeploy.parallel import each_until_interrupted
 from mobiledeploy.runtimes.census import Artifact
 
 if TYPE_CHECKING:
+    from mobiledeploy.device_tests.accuracy_run import AccuracyRun
     from mobiledeploy.device_tests.lab.client import Errand, Lab
 
 WAIT = 600.0
@@ -135,6 +136,43 @@ def gate_in_lab(
         raise outcome.answer.error or DeviceError("the gate has no result", where=device)
     notes = [f"attempt {number}: {why}" for number, why in enumerate(outcome.earlier, 1)]
     return replace(report, runs=(*outcome.cut, *outcome.answer.runs), notes=(*report.notes, *notes))
+
+
+def decide(
+    device: str,
+    candidate: Artifact,
+    gates: Sequence[Gate],
+    *,
+    baseline: Artifact | Stored | None = None,
+    setting: Setting | None = None,
+    evaluate: Callable[[Artifact], AccuracyRun] | None = None,
+    scheduler: str | None = None,
+    wait: float = WAIT,
+    label: str | None = None,
+    announce: Announce = lambda _: None,
+) -> GateReport:
+    """Decide gates where their device is: in a lab (see ``is_for_lab``), or at this host.
+
+    Args:
+        device, candidate, gates, baseline, setting, evaluate, announce: as of ``gate``; nothing is
+            evaluated in a lab.
+        scheduler, wait, label: as of ``gate_in_lab``.
+    """
+    if is_for_lab([device], scheduler):
+        return gate_in_lab(
+            device,
+            candidate,
+            gates,
+            baseline=baseline,
+            setting=setting,
+            scheduler=scheduler,
+            wait=wait,
+            label=label,
+            announce=announce,
+        )
+    return gate(
+        device, candidate, gates, baseline=baseline, setting=setting, evaluate=evaluate, announce=announce
+    )
 
 
 def devices_of(host: str, names: Sequence[str] = (), *, may_lack: bool = False) -> list[Entry]:

@@ -96,11 +96,8 @@ class Classification:
 
     def resampling(self, predictions: Sequence[Prediction], asked: Asked) -> Resampling:
         """Top-1."""
-        import numpy as np
-
         del asked
-        right = np.array([item.label == item.classes[0] for item in predictions], float)
-        return Resampling(len(right), lambda counts: counts @ right / counts.sum(axis=1))
+        return Resampling.of_right([item.label == item.classes[0] for item in predictions])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mobiledeploy.device_tests.resampling import mean_of_defined
 from mobiledeploy.runtimes.formats import needs
 
 if TYPE_CHECKING:
@@ -102,11 +103,8 @@ def score_draws(matches: Sequence[Matches], counts: np.ndarray) -> np.ndarray:
     """
     import numpy as np
 
-    each = np.array([[_average_precision(found, drawn) for found in matches] for drawn in counts])
-    defined = ~np.isnan(each)
-    with np.errstate(invalid="ignore"):
-        found: np.ndarray = np.where(defined, each, 0).sum(axis=1) / defined.sum(axis=1)
-    return found
+    each = [[_average_precision(found, drawn) for found in matches] for drawn in counts]
+    return mean_of_defined(np.array(each), 1)
 
 
 def _average_precision(found: Matches, drawn: np.ndarray) -> float:

@@ -110,11 +110,8 @@ class Geolocation:
 
     def resampling(self, predictions: Sequence[PlacePrediction], asked: Asked) -> Resampling:
         """The share within ``REGION``."""
-        import numpy as np
-
         del asked
-        right = np.array([item.kilometres <= REGION for item in predictions], float)
-        return Resampling(len(right), lambda counts: counts @ right / counts.sum(axis=1))
+        return Resampling.of_right([item.kilometres <= REGION for item in predictions])
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,14 @@ class Resampling:
     headline: Callable[[np.ndarray], np.ndarray]
     replicates: int = 1000
 
+    @classmethod
+    def of_right(cls, right: Sequence[bool]) -> Resampling:
+        """The share of images that are right."""
+        import numpy as np
+
+        ones = np.array(right, float)
+        return cls(len(ones), lambda counts: counts @ ones / counts.sum(axis=1))
+
     def interval(self) -> Interval | None:
         """95% of the figure, by the percentiles of a bootstrap; None: too few draws define it."""
         return percentile_interval(draw(self.units, self.headline, self.replicates))

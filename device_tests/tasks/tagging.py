@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mobiledeploy.contract import Task
+from mobiledeploy.device_tests.resampling import mean_of_defined
 from mobiledeploy.device_tests.scores import ScoreOutput, find_score_output
 from mobiledeploy.device_tests.tasks.metric import Asked, Figure, Given, Judge, Resampling
 from mobiledeploy.errors import InputError
@@ -152,11 +153,8 @@ def _mean_ap(rankings: Sequence[Ranking | None], counts: np.ndarray) -> np.ndarr
     """(replicates,): mean over the attributes that have one."""
     import numpy as np
 
-    each = np.array([ranking.average_precision(counts) for ranking in rankings if ranking])
-    defined = ~np.isnan(each)
-    with np.errstate(invalid="ignore"):
-        found: np.ndarray = np.where(defined, each, 0).sum(axis=0) / defined.sum(axis=0)
-    return found
+    each = [ranking.average_precision(counts) for ranking in rankings if ranking]
+    return mean_of_defined(np.array(each), 0)
 
 
 def _once(images: int) -> np.ndarray:

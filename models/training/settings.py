@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_type_hints
 
 from mobiledeploy.errors import InputError
@@ -84,10 +84,6 @@ class Settings:
                 fits, allowed = _RANGES[item.name]
                 if not fits(value):
                     raise _wrong(item.name, value, allowed)
-
-    def to_json(self) -> str:
-        """One line of JSON with sorted keys; equal settings give equal text."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
 
 
 def preset(name: str) -> dict[str, Any]:

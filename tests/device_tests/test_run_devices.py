@@ -16,7 +16,7 @@ from mobiledeploy.deploy.cli import main
 from mobiledeploy.deploy.pipeline.plan import make_plan
 from mobiledeploy.deploy.pipeline.scheduling import next_steps
 from mobiledeploy.deploy.pipeline.step import Step
-from mobiledeploy.deploy.pipeline.work import Done, Task, evaluating, gating, perform
+from mobiledeploy.deploy.pipeline.work import Done, Task, evaluating, perform
 from mobiledeploy.deploy.pipeline.work.files import library_of
 from mobiledeploy.deploy.pipeline.work.records import read_run
 from mobiledeploy.deploy.project.defaults import defaults_for
@@ -24,6 +24,7 @@ from mobiledeploy.deploy.project.loading import Project, parse
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
 from mobiledeploy.device_tests.history import open_history
 from mobiledeploy.device_tests.host_comparison import HostComparison
+from mobiledeploy.device_tests.lab import runs
 from mobiledeploy.errors import InputError
 
 INT8 = '[convert]\nprecision = "int8"\n[data]\ncalibration = "none"\nimages = "photos"\n'
@@ -214,7 +215,7 @@ def test_gates_are_decided_in_the_lab(
         asked.update(options, device=device)
         raise InputError("the lab has no such device", where=device)
 
-    monkeypatch.setattr(gating, "gate_in_lab", in_lab)
+    monkeypatch.setattr(runs, "gate_in_lab", in_lab)
     text = '[measure]\ndevices = ["pixel"]\nscheduler = "tcp://lab:1"\n[gates]\nmax-median = "1s"\n'
     step = plan(text)["gate:mobilenet_v2.tflite@pixel"]
     task = Task(step.name, step.settings, {"file": files[0]}, tmp_path, scheduler="tcp://lab:1", wait=5.0)

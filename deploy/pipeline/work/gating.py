@@ -18,14 +18,14 @@ from mobiledeploy.deploy.project import FILE
 from mobiledeploy.device_tests.accuracy_run import AccuracyRun
 from mobiledeploy.device_tests.affinity import check_affinity
 from mobiledeploy.device_tests.cooling import Coolness
-from mobiledeploy.device_tests.gate import Setting, Stored, gate, gates_from_table, parse_seconds
+from mobiledeploy.device_tests.gate import Setting, Stored, gates_from_table, parse_seconds
 from mobiledeploy.device_tests.gate.calibrate import calibrated_gate
 from mobiledeploy.device_tests.gate.formats import FORMATS, words
 from mobiledeploy.device_tests.gate.report import GateReport
 from mobiledeploy.device_tests.history import open_history
 from mobiledeploy.device_tests.history.documents import Run
 from mobiledeploy.device_tests.history.findings import gate_finding
-from mobiledeploy.device_tests.lab.runs import gate_in_lab, is_for_lab
+from mobiledeploy.device_tests.lab.runs import decide
 from mobiledeploy.runtimes.census import Artifact
 from mobiledeploy.runtimes.formats import read_artifact
 
@@ -55,19 +55,7 @@ def _decide(task: Task) -> GateReport:
         # As the stored sessions were measured.
         setting = replace(setting, timing=baseline.run.timing)
     candidate = read_artifact(task.inputs["file"])
-    if given["device"] and is_for_lab([given["device"]], task.scheduler):
-        return gate_in_lab(
-            given["device"],
-            candidate,
-            gates,
-            baseline=baseline,
-            setting=setting,
-            scheduler=task.scheduler,
-            wait=task.wait,
-            label=task.label,
-            announce=task.announce,
-        )
-    return gate(
+    return decide(
         # Limits of files alone are read on no device.
         given["device"] or "local",
         candidate,
@@ -75,6 +63,9 @@ def _decide(task: Task) -> GateReport:
         baseline=baseline,
         setting=setting,
         evaluate=_Evaluations(task),
+        scheduler=task.scheduler if given["device"] else None,
+        wait=task.wait,
+        label=task.label,
         announce=task.announce,
     )
 
