@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Literal, get_args, get_type_hints
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 from mobiledeploy.errors import InputError
+from mobiledeploy.settings_text import check_words, read_object, refuse_unknown, wrong
 
 Activations = Literal["int8", "int16", "float"]
 Granularity = Literal["per-channel", "per-tensor"]
@@ -14,6 +15,7 @@ RangeMethod = Literal["minmax", "percentile", "entropy", "mse"]
 BiasCorrection = Literal["none", "empirical", "analytic"]
 Rounding = Literal["nearest", "adaptive"]
 Equalisation = Literal["on", "off", "auto"]
+_WHERE, _HINT = "recipe", "Correct the recipe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +67,7 @@ class Recipe:
         Raises:
             InputError: names the field and what it may be.
         """
-        hints = get_type_hints(type(self))
-        for item in fields(self):
-            value, kind = getattr(self, item.name), hints[item.name]
-            choices = get_args(kind)
-            if choices and isinstance(choices[0], str) and value not in choices:
-                raise _wrong(item.name, value, " or ".join(choices))
-            if kind in (bool, bool | None) and not isinstance(value, kind):
-                raise _wrong(item.name, value, "true or false")
+        check_words(self, _WHERE, _HINT)
         if not _is_number(self.percentile) or not 50 < self.percentile <= 100:
             raise _wrong("percentile", self.percentile, "above 50, up to 100")
         if not _is_number(self.learning_rate) or not 0 < self.learning_rate <= 1:
@@ -113,18 +108,8 @@ class Recipe:
         Raises:
             InputError: no JSON object, an unknown field, or a value that no step understands.
         """
-        try:
-            data = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"this is no JSON ({error})", where="recipe", hint="Write an object") from error
-        if not isinstance(data, dict):
-            raise InputError("this is no JSON object", where="recipe", hint="Write {} for the default")
-        known = [item.name for item in fields(cls)]
-        unknown = sorted(data.keys() - set(known))
-        if unknown:
-            raise InputError(
-                f"unknown field '{unknown[0]}'", where="recipe", hint=f"Known: {', '.join(known)}"
-            )
+        data = read_object(text, _WHERE)
+        refuse_unknown(data, cls, _WHERE)
         if isinstance(data.get("equalisation"), bool):
             # Recipes of files from before there was a choice.
             data["equalisation"] = "on" if data["equalisation"] else "off"
@@ -138,4 +123,4 @@ def _is_number(value: object) -> bool:
 
 
 def _wrong(name: str, value: object, allowed: str) -> InputError:
-    return InputError(f"{name} is {value!r}, not {allowed}", where="recipe", hint="Correct the recipe")
+    return wrong(name, value, allowed, _WHERE, _HINT)

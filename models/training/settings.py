@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args, get_type_hints
+from dataclasses import dataclass
+from typing import Any, Literal, get_type_hints
 
 from mobiledeploy.errors import InputError
+from mobiledeploy.settings_text import check_words, read_object, refuse_unknown, wrong
 
 Optimizer = Literal["rmsprop", "sgd", "adamw"]
 Schedule = Literal["exponential", "cosine"]
 Arithmetic = Literal["fp32", "bf16", "fp16"]
+_WHERE, _HINT = "settings", "Correct it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,34 +70,14 @@ class Settings:
         Raises:
             InputError: names the field and what it may be.
         """
+        check_words(self, _WHERE, _HINT)
         hints = get_type_hints(type(self))
-        for item in fields(self):
-            value, kind = getattr(self, item.name), hints[item.name]
-            if choices := get_args(kind):
-                if value not in choices:
-                    raise _wrong(item.name, value, " or ".join(choices))
-            elif kind is bool:
-                if not isinstance(value, bool):
-                    raise _wrong(item.name, value, "true or false")
-            elif isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
-                raise _wrong(item.name, value, "a whole number" if kind is int else "a number")
-            elif item.name in _RANGES:
-                fits, allowed = _RANGES[item.name]
-                if not fits(value):
-                    raise _wrong(item.name, value, allowed)
-
-
-def preset(name: str) -> dict[str, Any]:
-    """The fields in which a known recipe differs from the default.
-
-    Raises:
-        InputError: no recipe has that name.
-    """
-    if name not in PRESETS:
-        raise InputError(
-            f"there is no recipe {name!r}", where="settings", hint=f"Known: {', '.join(PRESETS)}"
-        )
-    return dict(PRESETS[name])
+        for name, (fits, allowed) in _RANGES.items():
+            value, whole = getattr(self, name), hints[name] is int
+            if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+                raise wrong(name, value, "a whole number" if whole else "a number", _WHERE, _HINT)
+            if not fits(value):
+                raise wrong(name, value, allowed, _WHERE, _HINT)
 
 
 def make_settings(base: str = "paper", *changes: Mapping[str, Any]) -> Settings:
@@ -105,12 +86,12 @@ def make_settings(base: str = "paper", *changes: Mapping[str, Any]) -> Settings:
     Raises:
         InputError: an unknown recipe or field, or a value that no step understands.
     """
-    data = preset(base)
+    if base not in PRESETS:
+        raise InputError(f"there is no recipe {base!r}", where=_WHERE, hint=f"Known: {', '.join(PRESETS)}")
+    data = dict(PRESETS[base])
     for change in changes:
         data.update(change)
-    known = [item.name for item in fields(Settings)]
-    if unknown := sorted(data.keys() - set(known)):
-        raise InputError(f"unknown field {unknown[0]!r}", where="settings", hint=f"Known: {', '.join(known)}")
+    refuse_unknown(data, Settings, _WHERE)
     return Settings(**data)
 
 
@@ -120,13 +101,7 @@ def read_changes(text: str) -> dict[str, Any]:
     Raises:
         InputError: the text is none.
     """
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"this is no JSON ({error})", where="settings", hint="Write an object") from error
-    if not isinstance(data, dict):
-        raise InputError("this is no JSON object", where="settings", hint="Write {} for the default")
-    return data
+    return read_object(text, _WHERE)
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -162,7 +137,3 @@ _RANGES: dict[str, _Test] = {
     "temperature": _POSITIVE,
     "seed": (lambda value: 0 <= value < 2**32, "0 to 4294967295"),
 }
-
-
-def _wrong(name: str, value: object, allowed: str) -> InputError:
-    return InputError(f"{name} is {value!r}, not {allowed}", where="settings", hint="Correct it")
