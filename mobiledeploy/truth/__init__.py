@@ -80,10 +80,29 @@ def read_truth(
         InputError: no labels where some are needed, labels that do not fit, or a file that is no image.
         UnsupportedError: nothing is known of truth for this task.
     """
-    images = _find(task, folder, labels).read(folder, labels, class_names, classes)
+    images = list_truth(task, folder, labels, class_names=class_names, classes=classes)
     for image in images:
         upright_size(image.path)
     return images
+
+
+def list_truth(
+    task: Task,
+    folder: Path,
+    labels: Path | None,
+    *,
+    class_names: Sequence[str] = (),
+    classes: int | None = None,
+) -> tuple[LabelledImage[Any], ...]:
+    """``read_truth`` for a caller that decodes every image anyway: they are not opened here.
+
+    Args:
+        task, folder, labels, class_names, classes: as in ``read_truth``.
+
+    Raises:
+        InputError, UnsupportedError: as ``read_truth``, but for files that are no images.
+    """
+    return _find(task, folder, labels).read(folder, labels, class_names, classes)
 
 
 def truth_names(task: Task, folder: Path, labels: Path | None) -> tuple[str, ...]:

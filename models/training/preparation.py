@@ -26,7 +26,7 @@ from mobiledeploy.models.training.objectives.objective import Objective
 from mobiledeploy.models.training.settings import Settings
 from mobiledeploy.parallel import in_order
 from mobiledeploy.source import SourceModel
-from mobiledeploy.truth import read_truth, truth_names
+from mobiledeploy.truth import list_truth, truth_names
 from mobiledeploy.truth.classes import check_classes
 
 _BEYOND = "Correct the label, or name all classes with --class-names"
@@ -60,7 +60,7 @@ class Data:
     """Where the images are.
 
     Attributes:
-        folder, labels: of the training images, as in ``truth.read_truth``; a teacher needs no labels.
+        folder, labels: of the training images, as in ``truth.list_truth``; a teacher needs no labels.
         validation, validation_labels: those that the network is judged by.
         share: of the training images that are kept apart for it where there are no others.
         class_names: of the outputs; empty: what the data calls them.
@@ -186,7 +186,7 @@ def _to_label(network: Network, data: Data, settings: Settings) -> tuple[SourceM
         made = _make(network, settings, None, ())
         task = made.task
     names = data.class_names or truth_names(task, data.folder, data.labels)
-    training = read_truth(task, data.folder, data.labels, class_names=names)
+    training = list_truth(task, data.folder, data.labels, class_names=names)
     count = _outputs(task, names, training, data)
     source = made or _make(network, settings, count, names)
     if made:
@@ -195,7 +195,7 @@ def _to_label(network: Network, data: Data, settings: Settings) -> tuple[SourceM
     known = source.labels if task != "embedding" else ()
     validation = None
     if data.validation:
-        validation = read_truth(
+        validation = list_truth(
             task, data.validation, data.validation_labels, class_names=known, classes=count
         )
         if task == "image-classification" and count is not None:
